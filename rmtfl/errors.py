@@ -1,0 +1,23 @@
+"""The two ways a request can fail, and the exit status each one carries.
+
+`BadInput` is the user's to mend: its message names the key, the value and what would be accepted.
+`ToleranceNotMet` is ours to admit: the numerics could not reach the accuracy asked for, so no number is given.
+"""
+
+
+class RmtflError(Exception):
+    """Base of the errors that rmtfl reports as one clear message."""
+
+    exit_status = 1
+
+
+class BadInput(RmtflError, ValueError):
+    """A value that cannot be used: the message names the key, the value and what would be accepted."""
+
+    exit_status = 2
+
+
+class ToleranceNotMet(RmtflError, ArithmeticError):
+    """The asked tolerance is out of reach: the message says what was reached and what to do about it."""
+
+    exit_status = 3
