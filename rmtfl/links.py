@@ -1,0 +1,446 @@
+"""Links: the activations and targets of a network, as exact piecewise-smooth functions of one variable.
+
+A link is written as an expression in x. It is parsed with Python's `ast` against a whitelist and rebuilt in SymPy;
+nothing is ever evaluated as Python. relu, abs, sign, heaviside, Min and Max are then resolved into smooth pieces
+between kinks, so that every later integral can be split where the function is not analytic, and derivatives are those
+of the pieces (exact away from the kinks; a jump would add a point mass, which `jump` exposes).
+
+Kinks are the real zeros of the arguments of those functions. They are found exactly for polynomials in x and in one
+invertible function of a polynomial (``abs(tanh(x) - 1/2)``); an argument such as ``sin(x)`` has none that could be
+listed, and is refused by name.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from numpy.typing import NDArray
+
+from rmtfl.errors import BadInput
+from rmtfl.functions import FUNCTIONS, MPMATH, NUMPY, sigmoid, softplus
+
+X = sp.Symbol("x", real=True)
+
+Array = NDArray[np.float64]
+Function = Callable[[Array], Array]
+
+MAX_LENGTH = 500  # characters of an expression: beyond any link in the literature, and cheap to parse
+MAX_EXPONENT = 64  # of an integer power: x**64 already has Gaussian moments beyond 1e80
+MAX_HERMITE = 40  # degree of He: E He_40^2 = 40! is 1e48, the last where doubles keep a moment's digits
+
+
+@dataclass(frozen=True)
+class Link:
+    """A piecewise-smooth function of one real variable; build one with `parse`.
+
+    Attributes:
+        text: the expression as the user wrote it.
+        expression: the same in SymPy, in the real symbol `X`.
+        kinks: exact locations, ascending, at which the pieces meet.
+        pieces: SymPy expressions, one more than kinks, from left to right.
+    """
+
+    text: str
+    expression: sp.Expr
+    kinks: tuple[sp.Expr, ...]
+    pieces: tuple[sp.Expr, ...]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return parse, (self.text,)
+
+    @cached_property
+    def breakpoints(self) -> tuple[float, ...]:
+        """The kinks as floats."""
+        return tuple(float(k) for k in self.kinks)
+
+    @property
+    def is_polynomial(self) -> bool:
+        """Whether the link is one polynomial with rational coefficients, so that its moments are rationals."""
+        if self.kinks or not self.pieces[0].is_polynomial(X):
+            return False
+        return all(c.is_Rational for c in sp.Poly(self.pieces[0], X).all_coeffs())
+
+    @property
+    def is_piecewise_linear(self) -> bool:
+        """Whether every piece is a straight line (relu, abs, clip): its Gaussian smoothing has a closed form."""
+        return all(sp.diff(piece, X, 2) == 0 for piece in self.pieces)
+
+    def derivative(self, order: int = 1) -> Link:
+        """The derivative of the pieces, of the given order (point masses at jumps are left out; see `jump`)."""
+        return _derivative(self, order)
+
+    def jump(self, index: int, order: int = 0) -> sp.Expr:
+        """The jump of the order-th derivative at kink `index`, right limit minus left limit, exact."""
+        left, right = self.pieces[index], self.pieces[index + 1]
+        return sp.simplify(sp.diff(right - left, X, order).subs(X, self.kinks[index]))
+
+    @property
+    def is_continuous(self) -> bool:
+        """Whether the pieces meet at every kink."""
+        return all(self.jump(i) == 0 for i in range(len(self.kinks)))
+
+    def numpy(self) -> Function:
+        """A vectorised function of a float array; at a kink the right-hand piece holds."""
+        return _numpy_pieces(self)
+
+    def piece_functions(self) -> tuple[Function, ...]:
+        """One vectorised function for each piece, valid on (and analytic across) its closed interval."""
+        return tuple(_lambdify_numpy(piece) for piece in self.pieces)
+
+    def mpmath_pieces(self) -> tuple[Callable[[Any], Any], ...]:
+        """One function of an mpmath number for each piece."""
+        return tuple(_lambdify_mpmath(piece) for piece in self.pieces)
+
+
+@lru_cache(maxsize=512)
+def parse(text: str) -> Link:
+    """Read a link from its expression.
+
+    Raises:
+        BadInput: if the text is not an expression of the whitelist, is not real on the whole line, or has kinks that
+            cannot be listed. The message names what was refused and what is accepted.
+    """
+    if not isinstance(text, str):
+        raise BadInput(f"{text!r} is not an expression in x; write it as a string such as 'tanh(x + 7/10)'")
+    if len(text) > MAX_LENGTH:
+        raise BadInput(
+            f"an expression of {len(text)} characters is too long; at most {MAX_LENGTH} are accepted"
+        )
+    try:
+        tree = ast.parse(text.strip(), mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise BadInput(f"{text!r} is not an expression in x, such as 'tanh(x + 7/10)'") from None
+    try:
+        expression = _build(tree.body, text)
+        pieces = _merge(_pieces(expression, text))
+    except RecursionError:
+        raise BadInput(f"{text!r} is nested too deeply") from None
+    for _, piece in pieces:
+        _refuse_non_real(piece, text)
+    return Link(
+        text=text,
+        expression=expression,
+        kinks=tuple(start for start, _ in pieces[1:]),
+        pieces=tuple(piece for _, piece in pieces),
+    )
+
+
+# ------------------------------------------------------------------------------------------------ text to SymPy
+
+_BINARY: dict[type[ast.operator], Callable[[sp.Expr, sp.Expr], sp.Expr]] = {
+    ast.Add: lambda a, b: a + b,
+    ast.Sub: lambda a, b: a - b,
+    ast.Mult: lambda a, b: a * b,
+    ast.Div: lambda a, b: a / b,
+}
+_CONSTANTS = {"pi": sp.pi, "E": sp.E}
+_ACCEPTED = "x, numbers, + - * / **, pi, E, He0(x)...He40(x) and " + ", ".join(sorted(FUNCTIONS))
+
+
+def _build(node: ast.expr, text: str) -> sp.Expr:
+    if isinstance(node, ast.Constant):
+        return _number(node.value, text)
+    if isinstance(node, ast.Name):
+        if node.id == "x":
+            return X
+        if node.id in _CONSTANTS:
+            return _CONSTANTS[node.id]
+        raise BadInput(f"unknown name {node.id!r} in {text!r}; accepted are {_ACCEPTED}")
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
+        operand = _build(node.operand, text)
+        return -operand if isinstance(node.op, ast.USub) else operand
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+        return _power(_build(node.left, text), _build(node.right, text), text)
+    if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
+        left, right = _build(node.left, text), _build(node.right, text)
+        if isinstance(node.op, ast.Div) and right == 0:
+            raise BadInput(f"division by zero in {text!r}")
+        return _finite(_BINARY[type(node.op)](left, right), text)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
+        return _call(node.func.id, [_build(argument, text) for argument in node.args], text)
+    shown = ast.unparse(node)
+    raise BadInput(f"{shown!r} is not allowed in {text!r}; accepted are {_ACCEPTED}")
+
+
+def _number(value: object, text: str) -> sp.Expr:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadInput(f"{value!r} in {text!r} is not a real number")
+    if not np.isfinite(value) or not (value == 0 or 1e-30 < abs(value) < 1e30):
+        raise BadInput(
+            f"the number {value!r} in {text!r} is out of range; accepted are 1e-30 to 1e30 in size"
+        )
+    return sp.Rational(str(value))
+
+
+def _power(base: sp.Expr, exponent: sp.Expr, text: str) -> sp.Expr:
+    if exponent.is_number:
+        if not exponent.is_real or abs(exponent) > MAX_EXPONENT:
+            raise BadInput(
+                f"the exponent {exponent} in {text!r} is out of range; at most {MAX_EXPONENT} in size"
+            )
+    elif not (base.is_number and base.is_positive):
+        raise BadInput(f"a power with x in the exponent needs a positive constant base in {text!r}")
+    return _finite(base**exponent, text)
+
+
+def _call(name: str, arguments: list[sp.Expr], text: str) -> sp.Expr:
+    hermite = re.fullmatch(r"He(\d{1,4})", name)
+    if hermite:
+        degree = int(hermite.group(1))
+        if degree > MAX_HERMITE:
+            raise BadInput(f"{name} in {text!r} is of too high a degree; at most He{MAX_HERMITE} is accepted")
+        _arity(name, arguments, (1, 1), text)
+        return sp.expand(hermite_polynomial(degree).subs(X, arguments[0]))
+    if name not in FUNCTIONS:
+        raise BadInput(f"unknown function {name!r} in {text!r}; accepted are {_ACCEPTED}")
+    build, arity = FUNCTIONS[name]
+    _arity(name, arguments, arity, text)
+    return _finite(build(*arguments), text)
+
+
+def _arity(name: str, arguments: list[sp.Expr], arity: tuple[int, int], text: str) -> None:
+    low, high = arity
+    if not low <= len(arguments) <= high:
+        wanted = str(low) if low == high else f"{low} to {high}"
+        raise BadInput(f"{name} in {text!r} takes {wanted} argument(s), not {len(arguments)}")
+
+
+def _finite(expression: sp.Expr, text: str) -> sp.Expr:
+    if expression.has(sp.oo, -sp.oo, sp.zoo, sp.nan) or (expression.is_number and not expression.is_real):
+        raise BadInput(f"{text!r} holds a constant that is not a finite real number")
+    return expression
+
+
+@lru_cache(maxsize=64)
+def hermite_polynomial(degree: int) -> sp.Expr:
+    """The probabilists' Hermite polynomial He_degree(x), with E He_j He_k = k! δ_jk under N(0, 1)."""
+    previous, current = sp.Integer(0), sp.Integer(1)
+    for k in range(degree):
+        previous, current = current, sp.expand(X * current - k * previous)
+    return current
+
+
+# ------------------------------------------------------------------------------------------------ kinks and pieces
+
+# A piecewise function: (start, expression) from left to right; the first start is -oo.
+Pieces = list[tuple[sp.Expr, sp.Expr]]
+
+
+def _pieces(expression: sp.Expr, text: str) -> Pieces:
+    """Resolve every kinked function of an expression into smooth pieces."""
+    if not expression.has(sp.Abs, sp.sign, sp.Heaviside, sp.Max, sp.Min):
+        return [(-sp.oo, expression)]
+    arguments = [_pieces(argument, text) for argument in expression.args]
+    result: Pieces = []
+    for start, end, values in _refine(arguments):
+        if isinstance(expression, sp.Abs | sp.sign | sp.Heaviside):
+            cut, choose = [values[0]], _sign_choice(expression)
+        elif isinstance(expression, sp.Max | sp.Min):
+            cut = [a - b for i, a in enumerate(values) for b in values[i + 1 :]]
+            choose = _extreme_choice(expression)
+        else:
+            result.append((start, expression.func(*values)))
+            continue
+        zeros = sorted({zero for c in cut for zero in _zeros(c, text) if start < zero < end}, key=_as_float)
+        for left, right in zip([start, *zeros], [*zeros, end], strict=True):
+            result.append((left, choose(values, _inside(left, right))))
+    return _merge(result)
+
+
+def _sign_choice(expression: sp.Expr) -> Callable[[list[sp.Expr], sp.Expr], sp.Expr]:
+    def choose(values: list[sp.Expr], point: sp.Expr) -> sp.Expr:
+        positive = _value(values[0], point) > 0
+        if isinstance(expression, sp.Abs):
+            return values[0] if positive else -values[0]
+        if isinstance(expression, sp.sign):
+            return sp.Integer(1 if positive else -1)
+        return sp.Integer(1 if positive else 0)
+
+    return choose
+
+
+def _extreme_choice(expression: sp.Expr) -> Callable[[list[sp.Expr], sp.Expr], sp.Expr]:
+    pick = max if isinstance(expression, sp.Max) else min
+
+    def choose(values: list[sp.Expr], point: sp.Expr) -> sp.Expr:
+        return pick(values, key=lambda value: _value(value, point))
+
+    return choose
+
+
+def _refine(functions: list[Pieces]) -> list[tuple[sp.Expr, sp.Expr, list[sp.Expr]]]:
+    """The common refinement of piecewise functions: (start, end, one value for each function)."""
+    starts = sorted({start for pieces in functions for start, _ in pieces}, key=_as_float)
+    rows = []
+    for start, end in zip(starts, [*starts[1:], sp.oo], strict=True):
+        values = [[value for begin, value in pieces if begin <= start][-1] for pieces in functions]
+        rows.append((start, end, values))
+    return rows
+
+
+def _merge(pieces: Pieces) -> Pieces:
+    merged = pieces[:1]
+    for start, expression in pieces[1:]:
+        if sp.expand(expression - merged[-1][1]) != 0:
+            merged.append((start, expression))
+    return merged
+
+
+_INVERSES: dict[type, Callable[[sp.Expr], sp.Expr]] = {
+    sp.exp: sp.log,
+    sp.tanh: sp.atanh,
+    sp.sinh: sp.asinh,
+    sp.asinh: sp.sinh,
+    sp.atan: sp.tan,
+    sp.erf: sp.erfinv,
+    sigmoid: lambda y: sp.log(y / (1 - y)),
+    softplus: lambda y: sp.log(sp.exp(y) - 1),
+}
+_RANGES: dict[type, tuple[sp.Expr, sp.Expr]] = {
+    sp.exp: (sp.Integer(0), sp.oo),
+    sp.tanh: (sp.Integer(-1), sp.Integer(1)),
+    sp.atan: (-sp.pi / 2, sp.pi / 2),
+    sp.erf: (sp.Integer(-1), sp.Integer(1)),
+    sigmoid: (sp.Integer(0), sp.Integer(1)),
+    softplus: (sp.Integer(0), sp.oo),
+}
+
+
+def _zeros(expression: sp.Expr, text: str) -> list[sp.Expr]:
+    """The real zeros of a smooth expression, exact; refuses what it cannot list."""
+    if not expression.has(X):
+        return []
+    try:
+        polynomial = sp.Poly(sp.together(expression).as_numer_denom()[0])
+    except sp.PolynomialError:
+        polynomial = None
+    generators = polynomial.gens if polynomial is not None else ()
+    generators = tuple(g for g in generators if g.has(X))
+    if polynomial is None or len(generators) != 1:
+        raise BadInput(
+            f"the kinks where {expression} = 0 in {text!r} cannot be located; use a polynomial argument"
+        )
+    (generator,) = generators
+    roots = _real_roots(sp.Poly(polynomial.as_expr(), generator))
+    if generator == X:
+        return roots
+    inverse = _INVERSES.get(type(generator))
+    if inverse is None:
+        raise BadInput(
+            f"the kinks where {expression} = 0 in {text!r} cannot be located; use a polynomial argument"
+        )
+    low, high = _RANGES.get(type(generator), (-sp.oo, sp.oo))
+    inside = [root for root in roots if low < root < high]
+    return [zero for root in inside for zero in _zeros(generator.args[0] - inverse(root), text)]
+
+
+def _real_roots(polynomial: sp.Poly) -> list[sp.Expr]:
+    if polynomial.degree() == 1:
+        slope, intercept = polynomial.all_coeffs()
+        return [-intercept / slope]
+    if all(c.is_Rational for c in polynomial.all_coeffs()):
+        return list(dict.fromkeys(sp.real_roots(polynomial)))
+    roots = sp.roots(polynomial, multiple=True)
+    return [root for root in dict.fromkeys(roots) if root.is_real]
+
+
+def _as_float(number: sp.Expr) -> float:
+    return float(number)
+
+
+def _inside(left: sp.Expr, right: sp.Expr) -> sp.Expr:
+    """A point strictly between two exact bounds, either of which may be infinite."""
+    if left == -sp.oo:
+        return sp.Integer(0) if right == sp.oo else sp.floor(right) - 1
+    return sp.floor(left) + 2 if right == sp.oo else (left + right) / 2
+
+
+def _value(expression: sp.Expr, point: sp.Expr) -> float:
+    return float(expression.subs(X, point).evalf(30))
+
+
+def _refuse_non_real(piece: sp.Expr, text: str) -> None:
+    """Refuse poles that can be read off the expression, before any quadrature meets them."""
+    for power in piece.atoms(sp.Pow):
+        if power.exp.is_number and power.exp.is_negative and power.base.has(X):
+            try:
+                zeros = _zeros(power.base, text)
+            except BadInput:
+                continue  # left to the moment check, which integrates across it
+            if zeros:
+                raise BadInput(
+                    f"{text!r} has a pole at x = {zeros[0]}: a link must have a finite Gaussian second moment"
+                )
+
+
+# ------------------------------------------------------------------------------------------------ numerical functions
+
+
+@lru_cache(maxsize=512)
+def _derivative(link: Link, order: int) -> Link:
+    if order == 0:
+        return link
+    pieces = [sp.diff(piece, X, order) for piece in link.pieces]
+    merged = _merge(list(zip([-sp.oo, *link.kinks], pieces, strict=True)))
+    derivative = object.__new__(_DerivativeLink)
+    for name, value in {
+        "text": f"d^{order}/dx^{order} [{link.text}]",
+        "expression": pieces[0] if len(merged) == 1 else sp.diff(link.expression, X, order),
+        "kinks": tuple(start for start, _ in merged[1:]),
+        "pieces": tuple(piece for _, piece in merged),
+        "source": link,
+        "order": order,
+    }.items():
+        object.__setattr__(derivative, name, value)
+    return derivative
+
+
+class _DerivativeLink(Link):
+    """A derivative, which pickles through the link it came from."""
+
+    source: Link
+    order: int
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _derivative, (self.source, self.order)
+
+
+@lru_cache(maxsize=1024)
+def _lambdify_numpy(piece: sp.Expr) -> Function:
+    if not piece.has(X):
+        constant = float(piece)
+        return lambda x: np.full(np.shape(x), constant)
+    function: Function = sp.lambdify(X, piece, modules=[NUMPY, "numpy"], cse=True)
+    return function
+
+
+@lru_cache(maxsize=1024)
+def _lambdify_mpmath(piece: sp.Expr) -> Callable[[Any], Any]:
+    function: Callable[[Any], Any] = sp.lambdify(X, piece, modules=[MPMATH, "mpmath"])
+    return function
+
+
+@lru_cache(maxsize=512)
+def _numpy_pieces(link: Link) -> Function:
+    pieces = link.piece_functions()
+    breakpoints = link.breakpoints
+    if not breakpoints:
+        return pieces[0]
+
+    def evaluate(x: Array) -> Array:
+        x = np.asarray(x, dtype=float)
+        # Each piece sees only its own side: beyond it, it may overflow.
+        result = pieces[0](np.minimum(x, breakpoints[0]))
+        for i, piece in enumerate(pieces[1:]):
+            end = breakpoints[i + 1] if i + 1 < len(breakpoints) else np.inf
+            result = np.where(x >= breakpoints[i], piece(np.clip(x, breakpoints[i], end)), result)
+        return result
+
+    return evaluate

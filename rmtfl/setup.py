@@ -1,0 +1,222 @@
+"""What is trained, on what, at which sizes: the inputs that prediction and simulation share, and every check on them.
+
+Each model is frozen and refuses unknown keys. Rational inputs (step exponents, ratios, scales, noise) are kept as exact
+fractions: a decimal such as 0.4 means 4/10, never the binary number next to it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from fractions import Fraction
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    field_validator,
+)
+
+from rmtfl.links import Link, parse
+
+LARGEST_WIDTH = 10**15  # beyond it N and N + 1 are no longer different doubles in the formulas
+LARGEST_RATIO = 10**6
+LARGEST_SCALE = 10**9
+
+_DECIMAL = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,2})?")
+_FRACTION = re.compile(r"[+-]?\d{1,40}\s*/\s*\d{1,40}")
+
+
+def exact(value: object) -> Fraction:
+    """A rational number from '3/10', '0.3', 0.3 or 3, each meaning what its decimal digits say.
+
+    Raises:
+        ValueError: for anything else, NaN and infinities included.
+    """
+    if isinstance(value, Fraction):
+        return value
+    accepted = "a rational number such as '3/10', 0.3 or 2"
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(f"expected {accepted}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"expected {accepted}, and a finite one")
+    text = str(value).strip()
+    if not (_DECIMAL.fullmatch(text) or _FRACTION.fullmatch(text)):
+        raise ValueError(f"expected {accepted}")
+    try:
+        return Fraction(text.replace(" ", ""))
+    except ZeroDivisionError:
+        raise ValueError("a fraction with denominator zero is not a number") from None
+
+
+def fraction_text(value: Fraction) -> str:
+    """The fraction as it is written in study files: '3/10', '2'."""
+    return str(value)
+
+
+def _within(
+    low: Fraction | int, high: Fraction | int, *, open_low: bool = False, open_high: bool = False
+) -> AfterValidator:
+    shown = f"{'(' if open_low else '['}{low}, {high}{')' if open_high else ']'}"
+
+    def check(value: Fraction) -> Fraction:
+        below = value <= low if open_low else value < low
+        above = value >= high if open_high else value > high
+        if below or above:
+            raise ValueError(f"expected a number in {shown}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _trainable(link: Link) -> Link:
+    if not link.is_continuous:
+        raise ValueError(
+            f"the activation {link.text!r} jumps, so that its gradient is a point mass; "
+            "expected a continuous function (jumps are allowed in targets)"
+        )
+    if all(piece == 0 for piece in link.derivative().pieces):
+        raise ValueError(f"the activation {link.text!r} is constant, so that nothing is trained")
+    return link
+
+
+Rational = Annotated[Fraction, BeforeValidator(exact), PlainSerializer(fraction_text)]
+StepExponent = Annotated[Rational, _within(0, Fraction(1, 2), open_high=True)]
+Ratio = Annotated[Rational, _within(0, LARGEST_RATIO, open_low=True)]
+Scale = Annotated[Rational, _within(0, LARGEST_SCALE, open_low=True)]
+Noise = Annotated[Rational, _within(0, 10**6)]
+LinkText = Annotated[Link, BeforeValidator(parse), PlainSerializer(lambda link: link.text)]
+Activation = Annotated[LinkText, AfterValidator(_trainable)]
+Width = Annotated[int, Field(strict=True, ge=2, le=LARGEST_WIDTH)]
+
+
+class Table(BaseModel):
+    """Base of the tables of a study file: frozen, and a key that nothing reads is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+class Network(Table):
+    """f(x) = N^{-1/2} Σ a_i σ(<w_i, x>), a_i = ā_i/√N with ā_i iid of mean 0 and variance 1, w_i ~ N(0, I/d)."""
+
+    activation: Activation
+    second_layer: Literal["gaussian", "rademacher", "uniform"] = "gaussian"
+
+
+class Data(Table):
+    """x ~ N(0, I_d), y = target(<x, β>) + noise · N(0, 1), with ‖β‖ = 1."""
+
+    target: LinkText
+    noise: Noise = Field(default=Fraction(0), validate_default=True)
+
+    @field_validator("noise", mode="after")
+    @classmethod
+    def _some_signal(cls, noise: Fraction, info: ValidationInfo) -> Fraction:
+        target = info.data.get("target")
+        if noise == 0 and target is not None and all(piece == 0 for piece in target.pieces):
+            raise ValueError("the target is zero and there is no noise, so that nothing is learned")
+        return noise
+
+
+class Sizes(Table):
+    """Width N and the ratios N/d and n/d; `width` is a number or 'limit'."""
+
+    width_ratio: Ratio
+    sample_ratio: Ratio
+    width: Width | Literal["limit"]
+
+    @field_validator("width", mode="after")
+    @classmethod
+    def _large_enough(cls, width: int | str, info: ValidationInfo) -> int | str:
+        ratios = info.data.get("width_ratio"), info.data.get("sample_ratio")
+        if isinstance(width, int) and None not in ratios:
+            dimension = round(width / ratios[0])
+            samples = round(ratios[1] * dimension)
+            if dimension < 2 or samples < 2:
+                raise ValueError(
+                    f"gives dimension {dimension} and {samples} samples; expected at least 2 of each"
+                )
+        return width
+
+    @property
+    def dimension(self) -> int:
+        """The input dimension d, the integer nearest to N / width_ratio."""
+        return round(Fraction(self._number) / self.width_ratio)
+
+    @property
+    def samples(self) -> int:
+        """The batch size n, the integer nearest to sample_ratio · d."""
+        return round(self.sample_ratio * self.dimension)
+
+    @property
+    def psi(self) -> Fraction:
+        """ψ = N/d, of the integer sizes where there are any."""
+        return self.width_ratio if self.width == "limit" else Fraction(self._number, self.dimension)
+
+    @property
+    def phi(self) -> Fraction:
+        """φ = d/n, of the integer sizes where there are any."""
+        return 1 / self.sample_ratio if self.width == "limit" else Fraction(self.dimension, self.samples)
+
+    @property
+    def _number(self) -> int:
+        if self.width == "limit":
+            raise ValueError("the limit has ratios, but no sizes")
+        return self.width
+
+
+class Training(Table):
+    """One or two gradient steps on the first layer: step t has η_t = scale_t · N^{alpha_t}."""
+
+    batches: Literal["reused", "independent"]
+    loss: Literal["squared", "correlation"] = "squared"
+    alpha: Annotated[tuple[StepExponent, ...], Field(min_length=1, max_length=2)]
+    scale: Annotated[tuple[Scale, ...], Field(min_length=1, max_length=2)]
+
+    @field_validator("scale", mode="after")
+    @classmethod
+    def _one_a_step(cls, scale: tuple[Fraction, ...], info: ValidationInfo) -> tuple[Fraction, ...]:
+        alpha = info.data.get("alpha")
+        if alpha is not None and len(alpha) != len(scale):
+            raise ValueError(f"has {len(scale)} entries and alpha has {len(alpha)}; expected one a step")
+        return scale
+
+    @property
+    def steps(self) -> int:
+        """The number of gradient steps."""
+        return len(self.alpha)
+
+    def step_size(self, step: int, width: int) -> float:
+        """s_t = η_t/√N = scale_t · N^{alpha_t - 1/2}, for step 0 or 1."""
+        return float(self.scale[step]) * float(width) ** float(self.alpha[step] - Fraction(1, 2))
+
+
+class Theory(Table):
+    """Which prediction is asked for, and how accurate."""
+
+    order: Literal["finite-width", "leading"] = "finite-width"
+    tolerance: Annotated[float, Field(ge=1e-13, le=1e-1)] = 1e-8
+    digits: Annotated[int, Field(strict=True, ge=1, le=1000)] | None = None
+    bulk: Literal["rigid", "deformed"] = "rigid"
+
+
+class Setup(Table):
+    """One setting of the weights: everything that a prediction or a simulation needs to know."""
+
+    network: Network
+    data: Data
+    sizes: Sizes
+    training: Training
+    theory: Theory = Theory()
+
+
+class MonteCarlo(Table):
+    """How many trials are drawn, and from which seed."""
+
+    trials: Annotated[int, Field(strict=True, ge=2, le=10**6)] = 16
+    seed: Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)] = 0

@@ -1,0 +1,235 @@
+"""Study files: TOML in, one checked setting a row out.
+
+A study is a table of settings: the product of its sweeps, in file order, with the list of widths innermost. Every row
+is checked by itself, and the first thing wrong is reported with its key, its value and what would be accepted.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from rmtfl.errors import BadInput
+from rmtfl.setup import MonteCarlo, Setup, Table
+
+SCHEMA = 1
+T = TypeVar("T", bound=Table)
+LARGEST_SWEEP = 100_000  # rows of a study: beyond any table, and a mistyped sweep is found at once
+
+# observable -> the model of one row; the tables of a study file are the fields of that model.
+OBSERVABLES: dict[str, type[Table]] = {"weights": Setup}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting of a study, and the inputs that tell it from the other rows.
+
+    Attributes:
+        setup: the checked setting.
+        inputs: every input by its dotted key, as written to JSON.
+        swept: the dotted keys that differ from row to row.
+    """
+
+    setup: Any
+    inputs: Mapping[str, Any]
+    swept: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """The inputs as one canonical text: the row's identity in a store."""
+        return json.dumps(self.inputs, sort_keys=True)
+
+    @property
+    def label(self) -> str:
+        """The swept inputs, short, for tables and messages."""
+        return ", ".join(
+            f"{name.partition('.')[2] or name} = {_shown(self.inputs[name])}" for name in self.swept
+        )
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study file, read and checked."""
+
+    title: str
+    observable: str
+    rows: tuple[Row, ...]
+    montecarlo: MonteCarlo
+    path: Path | None = None
+
+    @property
+    def simulable(self) -> tuple[Row, ...]:
+        """The rows that have a size to simulate."""
+        return tuple(row for row in self.rows if row.inputs.get("width") != "limit")
+
+
+def read(path: Path) -> Study:
+    """Read a study file.
+
+    Raises:
+        BadInput: for a file that cannot be read or a study that cannot be used; the message names the file.
+    """
+    try:
+        document = tomllib.loads(path.read_bytes().decode("utf-8"))
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror}); expected a TOML study file") from None
+    except UnicodeDecodeError:
+        raise BadInput(f"{path}: is not UTF-8 text; expected a TOML study file") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise BadInput(f"{path}: is not valid TOML: {error}") from None
+    try:
+        return from_document(document, path)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from None
+
+
+def from_document(document: Mapping[str, Any], path: Path | None = None) -> Study:
+    """Check a study given as nested mappings, as `read` does for a file.
+
+    Raises:
+        BadInput: naming the key, the value and what would be accepted.
+    """
+    if document.get("schema") != SCHEMA or isinstance(document.get("schema"), bool):
+        raise BadInput(f"key 'schema': {_found(document, 'schema')}; expected {SCHEMA}")
+    title = document.get("title", "")
+    if not isinstance(title, str):
+        raise BadInput(f"key 'title': {title!r}; expected text")
+    observable = document.get("observable")
+    if not isinstance(observable, str) or observable not in OBSERVABLES:
+        raise BadInput(
+            f"key 'observable': {_found(document, 'observable')}; expected one of {', '.join(OBSERVABLES)}"
+        )
+    model = OBSERVABLES[observable]
+    tables = [*model.model_fields, "montecarlo", "sweep"]
+    for key in document:
+        if key not in ("schema", "title", "observable", *tables):
+            raise BadInput(
+                f"key {key!r}: nothing reads it in a {observable} study; expected tables are {', '.join(tables)}"
+            )
+    body = {key: document[key] for key in model.model_fields if key in document}
+    return Study(
+        title=title,
+        observable=observable,
+        rows=tuple(_rows(model, body, document.get("sweep", {}))),
+        montecarlo=_validated(MonteCarlo, document.get("montecarlo", {}), ("montecarlo",)),
+        path=path,
+    )
+
+
+def _rows(model: type[Table], body: Mapping[str, Any], sweep: Any) -> list[Row]:
+    if not isinstance(sweep, Mapping):
+        raise BadInput(f"key 'sweep': {sweep!r}; expected a table of dotted keys with lists")
+    axes: list[tuple[str, list[Any]]] = []
+    for key, values in sweep.items():
+        if not isinstance(values, list) or not values:
+            raise BadInput(f"key 'sweep.{key}': {values!r}; expected a list that is not empty")
+        axes.append((key, values))
+    width = body.get("sizes", {}).get("width") if isinstance(body.get("sizes"), Mapping) else None
+    if isinstance(width, list) and "sizes.width" not in sweep:
+        if not width:
+            raise BadInput("key 'sizes.width': []; expected a number or a list that is not empty")
+        axes.append(("sizes.width", width))
+    count = 1
+    for _, values in axes:
+        count *= len(values)
+    if count > LARGEST_SWEEP:
+        raise BadInput(f"key 'sweep': gives {count} rows; expected at most {LARGEST_SWEEP}")
+    swept = tuple(_input_name(key) for key, _ in axes)
+    rows = []
+    for values in itertools.product(*(values for _, values in axes)):
+        filled = copy.deepcopy(dict(body))
+        for table in {key.partition(".")[0] for key, _ in axes} & set(model.model_fields):
+            filled.setdefault(table, {})
+        for (key, _), value in zip(axes, values, strict=True):
+            _assign(filled, key, value)
+        setup = _validated(model, filled, ())
+        rows.append(Row(setup=setup, inputs=_inputs(setup, swept), swept=swept))
+    return rows
+
+
+def _assign(tables: dict[str, Any], dotted: str, value: Any) -> None:
+    *path, last = dotted.split(".")
+    place: Any = tables
+    for step in path:
+        place = _descend(place, step, dotted)
+    if isinstance(place, list) and last.isdecimal() and int(last) < len(place):
+        place[int(last)] = value
+    elif isinstance(place, dict) and path:
+        place[last] = value
+    else:
+        raise BadInput(
+            f"key 'sweep.{dotted}': there is no such place in the study; expected a key such as 'training.alpha.1'"
+        )
+
+
+def _descend(place: Any, step: str, dotted: str) -> Any:
+    if isinstance(place, dict) and step in place:
+        return place[step]
+    if isinstance(place, list) and step.isdecimal() and int(step) < len(place):
+        return place[int(step)]
+    raise BadInput(
+        f"key 'sweep.{dotted}': there is no {step!r} in the study; expected a key such as 'training.alpha.1'"
+    )
+
+
+def _inputs(setup: Table, swept: tuple[str, ...]) -> dict[str, Any]:
+    """Every input by its dotted key; the width and swept list entries also under names of their own."""
+    flat: dict[str, Any] = {}
+    for table, values in setup.model_dump(mode="json").items():
+        for key, value in values.items():
+            flat[_input_name(f"{table}.{key}")] = value
+    for name in swept:
+        head, _, index = name.rpartition(".")
+        if name not in flat:
+            flat[name] = flat[head][int(index)]
+    return flat
+
+
+def _input_name(dotted: str) -> str:
+    return "width" if dotted == "sizes.width" else dotted
+
+
+def _validated(model: type[T], values: Any, prefix: tuple[str, ...]) -> T:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise BadInput(_message(error, prefix)) from None
+
+
+def _message(error: ValidationError, prefix: tuple[str, ...]) -> str:
+    """The first thing wrong, with its dotted key, its value and what would be accepted."""
+    first = error.errors(include_url=False)[0]
+    location = [
+        str(part)
+        for part in (*prefix, *first["loc"])
+        if not str(part).startswith(("literal[", "constrained"))
+    ]
+    location = [part for part in location if part not in ("int", "str", "float")]
+    key = ".".join(location) or "study"
+    reason = first["msg"].removeprefix("Value error, ")
+    match first["type"]:
+        case "missing":
+            return f"key {key!r}: is missing"
+        case "extra_forbidden":
+            return f"key {key!r}: nothing reads it; value {_shown(first['input'])}"
+        case _:
+            return f"key {key!r}: value {_shown(first['input'])}: {reason[:1].lower()}{reason[1:]}"
+
+
+def _found(document: Mapping[str, Any], key: str) -> str:
+    return f"value {_shown(document[key])}" if key in document else "is missing"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_shown(v) for v in value) + "]"
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= 120 else text[:117] + "..."
