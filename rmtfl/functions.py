@@ -14,7 +14,7 @@ import scipy.special
 import sympy as sp
 
 
-class sigmoid(sp.Function):  # noqa: N801
+class sigmoid(sp.Function):  # type: ignore[misc]  # noqa: N801
     """1 / (1 + exp(-x))."""
 
     nargs = 1
@@ -35,7 +35,7 @@ class sigmoid(sp.Function):  # noqa: N801
         return (1 / (1 + sp.exp(-self.args[0])))._eval_evalf(prec)
 
 
-class softplus(sp.Function):  # noqa: N801
+class softplus(sp.Function):  # type: ignore[misc]  # noqa: N801
     """log(1 + exp(x))."""
 
     nargs = 1

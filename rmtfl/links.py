@@ -110,9 +110,7 @@ def parse(text: str) -> Link:
     if not isinstance(text, str):
         raise BadInput(f"{text!r} is not an expression in x; write it as a string such as 'tanh(x + 7/10)'")
     if len(text) > MAX_LENGTH:
-        raise BadInput(
-            f"an expression of {len(text)} characters is too long; at most {MAX_LENGTH} are accepted"
-        )
+        raise BadInput(f"an expression of {len(text)} characters is too long; at most {MAX_LENGTH} are accepted")
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -173,18 +171,14 @@ def _number(value: object, text: str) -> sp.Expr:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadInput(f"{value!r} in {text!r} is not a real number")
     if not np.isfinite(value) or not (value == 0 or 1e-30 < abs(value) < 1e30):
-        raise BadInput(
-            f"the number {value!r} in {text!r} is out of range; accepted are 1e-30 to 1e30 in size"
-        )
+        raise BadInput(f"the number {value!r} in {text!r} is out of range; accepted are 1e-30 to 1e30 in size")
     return sp.Rational(str(value))
 
 
 def _power(base: sp.Expr, exponent: sp.Expr, text: str) -> sp.Expr:
     if exponent.is_number:
         if not exponent.is_real or abs(exponent) > MAX_EXPONENT:
-            raise BadInput(
-                f"the exponent {exponent} in {text!r} is out of range; at most {MAX_EXPONENT} in size"
-            )
+            raise BadInput(f"the exponent {exponent} in {text!r} is out of range; at most {MAX_EXPONENT} in size")
     elif not (base.is_number and base.is_positive):
         raise BadInput(f"a power with x in the exponent needs a positive constant base in {text!r}")
     return _finite(base**exponent, text)
@@ -324,18 +318,14 @@ def _zeros(expression: sp.Expr, text: str) -> list[sp.Expr]:
     generators = polynomial.gens if polynomial is not None else ()
     generators = tuple(g for g in generators if g.has(X))
     if polynomial is None or len(generators) != 1:
-        raise BadInput(
-            f"the kinks where {expression} = 0 in {text!r} cannot be located; use a polynomial argument"
-        )
+        raise BadInput(f"the kinks where {expression} = 0 in {text!r} cannot be located; use a polynomial argument")
     (generator,) = generators
     roots = _real_roots(sp.Poly(polynomial.as_expr(), generator))
     if generator == X:
         return roots
     inverse = _INVERSES.get(type(generator))
     if inverse is None:
-        raise BadInput(
-            f"the kinks where {expression} = 0 in {text!r} cannot be located; use a polynomial argument"
-        )
+        raise BadInput(f"the kinks where {expression} = 0 in {text!r} cannot be located; use a polynomial argument")
     low, high = _RANGES.get(type(generator), (-sp.oo, sp.oo))
     inside = [root for root in roots if low < root < high]
     return [zero for root in inside for zero in _zeros(generator.args[0] - inverse(root), text)]

@@ -133,14 +133,12 @@ class Sizes(Table):
     @field_validator("width", mode="after")
     @classmethod
     def _large_enough(cls, width: int | str, info: ValidationInfo) -> int | str:
-        ratios = info.data.get("width_ratio"), info.data.get("sample_ratio")
-        if isinstance(width, int) and None not in ratios:
-            dimension = round(width / ratios[0])
-            samples = round(ratios[1] * dimension)
+        width_ratio, sample_ratio = info.data.get("width_ratio"), info.data.get("sample_ratio")
+        if isinstance(width, int) and width_ratio is not None and sample_ratio is not None:
+            dimension = round(width / width_ratio)
+            samples = round(sample_ratio * dimension)
             if dimension < 2 or samples < 2:
-                raise ValueError(
-                    f"gives dimension {dimension} and {samples} samples; expected at least 2 of each"
-                )
+                raise ValueError(f"gives dimension {dimension} and {samples} samples; expected at least 2 of each")
         return width
 
     @property
@@ -193,7 +191,8 @@ class Training(Table):
 
     def step_size(self, step: int, width: int) -> float:
         """s_t = η_t/√N = scale_t · N^{alpha_t - 1/2}, for step 0 or 1."""
-        return float(self.scale[step]) * float(width) ** float(self.alpha[step] - Fraction(1, 2))
+        exponent = self.alpha[step] - Fraction(1, 2)
+        return float(self.scale[step]) * math.pow(width, float(exponent))
 
 
 class Theory(Table):

@@ -50,9 +50,7 @@ class Row:
     @property
     def label(self) -> str:
         """The swept inputs, short, for tables and messages."""
-        return ", ".join(
-            f"{name.partition('.')[2] or name} = {_shown(self.inputs[name])}" for name in self.swept
-        )
+        return ", ".join(f"{name.partition('.')[2] or name} = {_shown(self.inputs[name])}" for name in self.swept)
 
 
 @dataclass(frozen=True)
@@ -104,9 +102,7 @@ def from_document(document: Mapping[str, Any], path: Path | None = None) -> Stud
         raise BadInput(f"key 'title': {title!r}; expected text")
     observable = document.get("observable")
     if not isinstance(observable, str) or observable not in OBSERVABLES:
-        raise BadInput(
-            f"key 'observable': {_found(document, 'observable')}; expected one of {', '.join(OBSERVABLES)}"
-        )
+        raise BadInput(f"key 'observable': {_found(document, 'observable')}; expected one of {', '.join(OBSERVABLES)}")
     model = OBSERVABLES[observable]
     tables = [*model.model_fields, "montecarlo", "sweep"]
     for key in document:
@@ -207,11 +203,7 @@ def _validated(model: type[T], values: Any, prefix: tuple[str, ...]) -> T:
 def _message(error: ValidationError, prefix: tuple[str, ...]) -> str:
     """The first thing wrong, with its dotted key, its value and what would be accepted."""
     first = error.errors(include_url=False)[0]
-    location = [
-        str(part)
-        for part in (*prefix, *first["loc"])
-        if not str(part).startswith(("literal[", "constrained"))
-    ]
+    location = [str(part) for part in (*prefix, *first["loc"]) if not str(part).startswith(("literal[", "constrained"))]
     location = [part for part in location if part not in ("int", "str", "float")]
     key = ".".join(location) or "study"
     reason = first["msg"].removeprefix("Value error, ")
