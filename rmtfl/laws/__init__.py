@@ -1,0 +1,1 @@
+"""Limiting spectral laws behind one interface (`rmtfl.laws.base.Law`), one law a module."""

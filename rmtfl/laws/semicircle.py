@@ -1,0 +1,83 @@
+"""The semicircle law in closed form: eigenvalues of a Wigner matrix of given entry variance.
+
+m(z) = -2 / (z + sqrt(z² - 4 v)) around its centre, written over the larger of the two roots so that nothing
+cancels at large z. It breaks down nowhere; at the edges densities are as accurate as x - edge is. Checked by
+quadrature, Catalan numbers and sampled matrices in tests/laws.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import comb, sqrt
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rmtfl.errors import BadInput
+from rmtfl.laws.base import Floats, Interval, Law, Outlier, real_or_complex
+
+
+@dataclass(frozen=True)
+class Semicircle(Law):
+    """Eigenvalues of centre + W, W symmetric n x n with independent entries of variance `variance`/n.
+
+    Attributes:
+        variance: Variance of the law: its radius is 2 sqrt(variance).
+        centre: Its mean.
+    """
+
+    variance: float = 1.0
+    centre: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.variance) and self.variance > 0):
+            raise BadInput(f"variance = {self.variance!r}: a positive number is needed")
+
+    @property
+    def radius(self) -> float:
+        """Half the width of the support."""
+        return 2 * sqrt(self.variance)
+
+    @property
+    def support(self) -> tuple[Interval, ...]:
+        """The one interval."""
+        return ((self.centre - self.radius, self.centre + self.radius),)
+
+    def stieltjes(self, z: ArrayLike) -> NDArray[np.complex128]:
+        """Return m(z)."""
+        w = real_or_complex(z) - self.centre
+        return np.asarray(-2 / (w + np.sqrt(w - self.radius) * np.sqrt(w + self.radius)))
+
+    def stieltjes_slope(self, z: ArrayLike) -> NDArray[np.complex128]:
+        """Return m'(z) = m² / (1 - v m²)."""
+        m = self.stieltjes(z)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(m**2 / (1 - self.variance * m**2))
+
+    def density(self, x: ArrayLike) -> Floats:
+        """Return sqrt(4 v - (x - centre)²) / (2π v) on the support."""
+        w = np.asarray(x, float) - self.centre
+        product = np.maximum((self.radius - w) * (self.radius + w), 0.0)
+        return np.asarray(np.sqrt(product) / (2 * np.pi * self.variance))
+
+    def cdf(self, x: ArrayLike) -> Floats:
+        """Return the distribution function."""
+        t = np.clip((np.asarray(x, float) - self.centre) / self.radius, -1.0, 1.0)
+        return np.asarray(0.5 + (t * np.sqrt((1 - t) * (1 + t)) + np.arcsin(t)) / np.pi)
+
+    def moments(self, count: int) -> Floats:
+        """Return the moments: binomial sums of Catalan numbers."""
+
+        def central(k: int) -> float:
+            return 0.0 if k % 2 else comb(k, k // 2) / (k // 2 + 1) * self.variance ** (k // 2)
+
+        return np.array(
+            [sum(comb(k, j) * self.centre ** (k - j) * central(j) for j in range(k + 1)) for k in range(1, count + 1)]
+        )
+
+    def outlier(self, spike: float) -> Outlier:
+        """Return the outlier of a rank-one additive perturbation of eigenvalue `spike`."""
+        if spike**2 <= self.variance:
+            return Outlier(spike, None, None, 0.0)
+        ratio = self.variance / spike**2
+        return Outlier(spike, self.centre + spike + self.variance / spike, 1 - ratio, 1e-14)
