@@ -1,0 +1,1 @@
+"""Finite-width sampling: draws networks and measures them. It knows links and setups, and nothing that predicts."""

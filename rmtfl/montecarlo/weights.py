@@ -1,0 +1,138 @@
+"""Weights after one or two exact gradient steps at finite width, and their leading singular values.
+
+With x ~ N(0, I_d), y = target(<x, β>) + noise, f(x; W) = N^{-1} Σ ā_i σ(<w_i, x>) and W_0 of entries N(0, 1/d), a
+step is
+
+    W += s diag(ā) [σ'(W X^T)] diag(r / n) X,    s = scale · N^{alpha − 1/2},    r = y − f(X; W), or y.
+
+The law of W_0 and x does not change under rotations of the input space, so that the target direction β is taken to be
+the first basis vector. Checked against a loop over neurons and samples in tests/montecarlo.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.random import Generator, SeedSequence
+from numpy.typing import NDArray
+
+from rmtfl.errors import ToleranceNotMet
+from rmtfl.links import Link
+from rmtfl.montecarlo.singular import all_singular, top_singular
+from rmtfl.montecarlo.threads import one_blas_thread
+from rmtfl.setup import Setup
+
+Array = NDArray[np.float64]
+
+VALUES = 8  # leading singular values kept: more than any threshold count in reach leaves the bulk
+BLOCK = 256  # neurons handled at once: their preactivations stay in cache, and the products stay efficient
+
+
+def trial(setup: Setup, seed: SeedSequence, *, spectrum: bool = False) -> dict[str, Array]:
+    """Train one network and measure its first layer.
+
+    The second layer, the weights, the batches and the starting vector of the iteration have streams of their own below
+    `seed`: settings that differ only in how the batches are used share a, W_0 and the first batch.
+
+    Args:
+        setup: the setting; its width is a number.
+        seed: of this trial; the same seed gives the same bits, in any process.
+        spectrum: whether all singular values are wanted too.
+
+    Returns:
+        singular_values: the k = min(8, N, d) largest singular values of the final W, descending.
+        alignments: (k,) squared overlaps of their right singular vectors with the target direction.
+        spectrum: all min(N, d) singular values, descending, if asked for.
+
+    Raises:
+        ToleranceNotMet: if the weights leave the range of doubles.
+    """
+    with one_blas_thread():
+        weights = train(setup, seed)
+        values, vectors = top_singular(weights, min(VALUES, *weights.shape), _stream(seed, 2))
+        result = {"singular_values": values, "alignments": np.square(vectors[:, 0])}
+        if spectrum:
+            result["spectrum"] = all_singular(weights)
+    return result
+
+
+def train(setup: Setup, seed: SeedSequence) -> Array:
+    """The (N, d) first layer after the setting's last step; see `trial`."""
+    width, dimension = int(setup.sizes.width), setup.sizes.dimension
+    second_layer = _second_layer(setup, width, _stream(seed, 0))
+    weights = np.empty((width, dimension))
+    _stream(seed, 1).standard_normal(out=weights)
+    weights *= 1 / math.sqrt(dimension)
+    inputs = np.empty((setup.sizes.samples, dimension))
+    derivatives = np.empty((width, setup.sizes.samples))
+    for step in range(setup.training.steps):
+        if step == 0 or setup.training.batches == "independent":
+            labels = _draw_batch(setup, inputs, _stream(seed, 3 + step))
+        with np.errstate(over="ignore", invalid="ignore"):
+            _gradient_step(setup, step, weights, second_layer, inputs, labels, derivatives)
+            finite = math.isfinite(float(np.vdot(weights, weights)))
+        if not finite:
+            raise ToleranceNotMet(
+                f"the simulated weights leave the range of doubles in step {step + 1} at width {width}; "
+                "a smaller training.scale keeps them in"
+            )
+    return weights
+
+
+def memory(setup: Setup, *, spectrum: bool = False) -> int:
+    """The bytes that one trial needs at its peak, but for the Python process itself."""
+    width, dimension, samples = int(setup.sizes.width), setup.sizes.dimension, setup.sizes.samples
+    training = width * dimension + samples * dimension + width * samples + 4 * BLOCK * (samples + dimension)
+    basis = 1000 * dimension  # of the iteration, while it grows
+    return 8 * max(training, width * dimension + basis + (64 * min(width, dimension) if spectrum else 0))
+
+
+def _stream(seed: SeedSequence, index: int) -> Generator:
+    # Not seed.spawn, which counts its calls: a trial must not depend on what was drawn from the same seed before.
+    return np.random.default_rng(SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, index)))
+
+
+def _second_layer(setup: Setup, width: int, rng: Generator) -> Array:
+    match setup.network.second_layer:
+        case "gaussian":
+            return rng.standard_normal(width)
+        case "rademacher":
+            return 2 * rng.integers(0, 2, width).astype(np.float64) - 1
+        case "uniform":
+            return math.sqrt(3) * (2.0 * rng.random(width) - 1.0)
+
+
+def _draw_batch(setup: Setup, inputs: Array, rng: Generator) -> Array:
+    rng.standard_normal(out=inputs)
+    target: Link = setup.data.target
+    labels = target.numpy()(inputs[:, 0].copy())
+    if setup.data.noise:
+        labels = labels + float(setup.data.noise) * rng.standard_normal(len(labels))
+    return labels
+
+
+def _gradient_step(
+    setup: Setup, step: int, weights: Array, second_layer: Array, inputs: Array, labels: Array, derivatives: Array
+) -> None:
+    """One step on `weights` in place; `derivatives` is working space."""
+    width, samples = derivatives.shape
+    activation: Link = setup.network.activation
+    value, slope = activation.numpy(), activation.derivative().numpy()
+    residual = labels
+    for rows in _blocks(width):
+        preactivations = weights[rows] @ inputs.T
+        derivatives[rows] = slope(preactivations)
+        if setup.training.loss == "squared":
+            residual = residual - (second_layer[rows] @ value(preactivations)) / width
+    rate = setup.training.step_size(step, width) / samples
+    for rows in _blocks(width):
+        derivatives[rows] *= residual
+        derivatives[rows] *= (rate * second_layer[rows])[:, None]
+        weights[rows] += derivatives[rows] @ inputs
+
+
+def _blocks(width: int) -> Iterator[slice]:
+    for start in range(0, width, BLOCK):
+        yield slice(start, start + BLOCK)
