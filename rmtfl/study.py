@@ -18,14 +18,12 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from rmtfl.errors import BadInput
-from rmtfl.setup import MonteCarlo, Setup, Table
+from rmtfl.observables import OBSERVABLES, Observable
+from rmtfl.setup import MonteCarlo, Table
 
 SCHEMA = 1
 T = TypeVar("T", bound=Table)
 LARGEST_SWEEP = 100_000  # rows of a study: beyond any table, and a mistyped sweep is found at once
-
-# observable -> the model of one row; the tables of a study file are the fields of that model.
-OBSERVABLES: dict[str, type[Table]] = {"weights": Setup}
 
 
 @dataclass(frozen=True)
@@ -62,6 +60,11 @@ class Study:
     rows: tuple[Row, ...]
     montecarlo: MonteCarlo
     path: Path | None = None
+
+    @property
+    def kind(self) -> Observable:
+        """What serves the study's observable."""
+        return OBSERVABLES[self.observable]
 
     @property
     def simulable(self) -> tuple[Row, ...]:
@@ -103,7 +106,7 @@ def from_document(document: Mapping[str, Any], path: Path | None = None) -> Stud
     observable = document.get("observable")
     if not isinstance(observable, str) or observable not in OBSERVABLES:
         raise BadInput(f"key 'observable': {_found(document, 'observable')}; expected one of {', '.join(OBSERVABLES)}")
-    model = OBSERVABLES[observable]
+    model = OBSERVABLES[observable].row_model()  # its fields are the tables of the study file
     tables = [*model.model_fields, "montecarlo", "sweep"]
     for key in document:
         if key not in ("schema", "title", "observable", *tables):

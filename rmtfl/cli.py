@@ -1,0 +1,269 @@
+"""The `rmtfl` command.
+
+stdout carries the answer alone; progress and remarks go to stderr. Exit status: 0 done and in agreement, 1 prediction
+and simulation disagree, 2 bad input or usage, 3 a tolerance out of reach, 130 interrupted, 141 the pipe's reader left.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+from typer.core import TyperGroup
+
+from rmtfl import __version__
+from rmtfl.compare import Results
+from rmtfl.errors import BadInput, RmtflError
+from rmtfl.setup import exact
+from rmtfl.study import SCHEMA, read
+from rmtfl.tables import Sheet, comparison_sheet, render
+
+DISAGREE = 1
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+
+class Commands(TyperGroup):
+    """The group of commands: every expected failure becomes one message and its exit status."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except RmtflError as error:
+            print(f"rmtfl: {error}", file=sys.stderr)
+            raise typer.Exit(error.exit_status) from None
+        except KeyboardInterrupt:
+            print("rmtfl: interrupted", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # The interpreter flushes stdout once more on its way out: give it somewhere to write.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(BROKEN_PIPE) from None
+        return result
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Predict, simulate and compare the spectra of two-layer networks that learn features.",
+)
+
+
+def main() -> None:
+    """Entry point of the `rmtfl` command."""
+    app(prog_name="rmtfl")
+
+
+class Style(StrEnum):
+    """Formats of a table."""
+
+    latex = "latex"
+    markdown = "markdown"
+    csv = "csv"
+
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file (TOML).", show_default=False)]
+StoreFile = Annotated[
+    Path | None, typer.Option("--store", metavar="FILE", help="Results; by default beside the study, as .sqlite.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", metavar="FILE", help="The picture: .pdf, .svg or .png.", show_default=False)
+]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"rmtfl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def predict(study_file: StudyFile, as_json: AsJson = False) -> None:
+    """The deterministic answer, in seconds, without sampling."""
+    from rmtfl.workflow import predict_rows
+
+    study = read(study_file)
+    documents = predict_rows(study)
+    if as_json:
+        rows = [
+            {"inputs": dict(row.inputs), "prediction": document}
+            for row, document in zip(study.rows, documents, strict=True)
+        ]
+        _print_json({"schema": SCHEMA, "observable": study.observable, "rows": rows})
+        return
+    summary = study.kind.function("summary")
+    for row, document in zip(study.rows, documents, strict=True):
+        _print_sheet(summary(row.setup, document), row.label or study.title)
+
+
+@app.command()
+def validate(
+    study_file: StudyFile,
+    store: StoreFile = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, metavar="N", help="Worker processes; by default one a core.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", metavar="ADDRESS", help="An existing Dask scheduler, tcp://host:port.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Start anew; an old store is kept under another name.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Predict, simulate, compare; an interrupted run is resumed. Exit status 1 if they disagree."""
+    from rmtfl.workflow import validate as run
+
+    study = read(study_file)
+    results = run(study, _store_path(study_file, store), workers=workers, scheduler=scheduler, force=force)
+    _verdict(results, as_json)
+
+
+@app.command()
+def table(
+    study_file: StudyFile,
+    store: StoreFile = None,
+    style: Annotated[Style, typer.Option("--format", help="What it is written in.")] = Style.markdown,
+) -> None:
+    """The table of a validated study, from its store: nothing is computed again."""
+    from rmtfl.workflow import recorded
+
+    results, _ = recorded(read(study_file), _store_path(study_file, store))
+    sys.stdout.write(render(comparison_sheet(results), style.value))
+
+
+@app.command()
+def figure(study_file: StudyFile, output: Output, store: StoreFile = None) -> None:
+    """The picture of a validated study, from its store."""
+    from rmtfl.figures import save
+    from rmtfl.workflow import recorded
+
+    study = read(study_file)
+    results, trials = recorded(study, _store_path(study_file, store))
+    save(study.kind.function("figure")(results, trials), output)
+    _remark(f"wrote {output}")
+
+
+@app.command()
+def compare(
+    study_file: StudyFile,
+    spectrum: Annotated[
+        Path,
+        typer.Option(
+            "--spectrum",
+            metavar="FILE",
+            help="Singular values or a weight matrix: .npy, .npz (one array a draw) or .csv.",
+            show_default=False,
+        ),
+    ],
+    row: Annotated[
+        int | None, typer.Option("--row", min=1, help="Which row of the study it belongs to, counted from 1.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Your own simulated spectrum against the prediction. Exit status 1 if they disagree."""
+    from rmtfl.workflow import compare_spectrum
+
+    _verdict(compare_spectrum(read(study_file), spectrum, row), as_json)
+
+
+# An exponent such as -1/10 is a value outside the domain, and not an unknown option.
+@app.command(context_settings={"ignore_unknown_options": True})
+def threshold(
+    alpha1: Annotated[str, typer.Argument(metavar="ALPHA1", help="Exponent of the first step, such as 3/10.")],
+    alpha2: Annotated[str, typer.Argument(metavar="ALPHA2", help="Exponent of the second step.")],
+    as_json: AsJson = False,
+) -> None:
+    """The exact number of spikes that two steps make, and what it rests on."""
+    from rmtfl.weights import threshold as compute
+
+    found = compute(_exponent("ALPHA1", alpha1), _exponent("ALPHA2", alpha2)).as_json()
+    if as_json:
+        _print_json({"schema": SCHEMA, **found})
+        return
+    from rmtfl.weights.summary import threshold_sheet
+
+    _print_sheet(threshold_sheet(found), "")
+
+
+@app.command("phase-diagram")
+def phase_diagram(output: Output) -> None:
+    """The number of spikes over the two exponents, with the lines where it is critical."""
+    from rmtfl.figures import phase_diagram as draw
+    from rmtfl.figures import save
+
+    save(draw(), output)
+    _remark(f"wrote {output}")
+
+
+# ------------------------------------------------------------------------------------------------ helpers
+
+
+def _exponent(name: str, text: str) -> Any:
+    try:
+        return exact(text)
+    except ValueError as error:
+        raise BadInput(f"{name}: value {text}: {error}") from None
+
+
+def _store_path(study_file: Path, store: Path | None) -> Path:
+    return study_file.with_suffix(".sqlite") if store is None else store
+
+
+def _verdict(results: Results, as_json: bool) -> None:
+    if as_json:
+        _print_json(results.as_json())
+    else:
+        _print_sheet(comparison_sheet(results), results.title)
+    if not results.judged:
+        _remark("no outlier is predicted, so that nothing was judged")
+    if not results.agree:
+        raise typer.Exit(DISAGREE)
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    print(json.dumps(document, indent=2, allow_nan=False))
+
+
+def _print_sheet(sheet: Sheet, title: str) -> None:
+    """A table for a reader, never folded: a terminal too narrow for it breaks lines, but no digit is lost."""
+    shown = RichTable(box=None, pad_edge=False, header_style="bold")
+    for column in sheet.columns:
+        shown.add_column(column.title, justify="right" if column.numeric else "left", no_wrap=True)
+    for cells in sheet.rows:
+        shown.add_row(*(Text(str(cell), style="red" if cell == "disagrees" else "") for cell in cells))
+    console = Console(highlight=False, soft_wrap=True)
+    wide = Console(width=10_000)
+    console.width = max(console.width, wide.measure(shown).maximum)
+    if title:
+        console.print(Text(title, style="bold"))
+    if sheet.rows:
+        console.print(shown)
+    for note in sheet.notes:
+        console.print(Text(note, style="dim"))
+    console.print()
+
+
+def _remark(text: str) -> None:
+    print(f"rmtfl: {text}", file=sys.stderr)

@@ -1,0 +1,225 @@
+"""Verdicts: a predicted number beside a simulated mean, and whether they agree.
+
+A judged comparison agrees when
+
+    |prediction - mean| <= t · standard error + allowance + numerical error,
+
+with t the two-sided Student quantile, for the number of trials at hand, of a level that is the family level divided by
+the number of judged comparisons in the study (Bonferroni): on correct theory a whole study is then found to disagree
+with probability at most the family level, whatever the dependence between its numbers. The allowance is what the theory
+itself leaves out at finite size; it is a number of its own, stated in words beside it, and never mixed with statistics.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from rmtfl.study import SCHEMA, Row, Study
+
+FAMILY_LEVEL = 0.05  # probability that a study on correct theory is found to disagree anywhere
+
+Verdict = Literal["agrees", "disagrees", "not judged"]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One predicted number, and the simulated sample of it.
+
+    Attributes:
+        name: what it is, for tables.
+        prediction: the predicted number.
+        error: its numerical error, absolute.
+        sample: one simulated number a trial.
+        allowance: how far the theory may be off at this size, absolute.
+        reason: the allowance in words.
+        judged: whether it counts towards the verdict.
+        spread: the standard deviation of one draw, where it is known better than from the sample.
+    """
+
+    name: str
+    prediction: float
+    error: float = 0.0
+    sample: tuple[float, ...] = ()
+    allowance: float = 0.0
+    reason: str = ""
+    judged: bool = False
+    spread: float | None = None
+
+    @property
+    def standard_error(self) -> float | None:
+        """Standard error of the sample mean; None where the sample cannot tell."""
+        n = len(self.sample)
+        if self.spread is not None and n:
+            return self.spread / math.sqrt(n)
+        if n < 2:
+            return None
+        mean = math.fsum(self.sample) / n
+        return math.sqrt(math.fsum((x - mean) ** 2 for x in self.sample) / (n - 1) / n)
+
+    @property
+    def judgeable(self) -> bool:
+        """Whether it is judged and the sample is large enough for it."""
+        return self.judged and self.standard_error is not None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A predicted number beside a simulated one; None where there is nothing to say.
+
+    Attributes:
+        name: what is compared.
+        prediction: the predicted number.
+        error: its numerical error.
+        trials: the number of draws.
+        mean: their mean.
+        standard_error: of the mean.
+        gap: prediction minus mean.
+        relative_gap: gap over the absolute value of the mean.
+        z_score: gap over standard error.
+        allowance: the finite-size allowance, absolute.
+        allowance_reason: the same in words.
+        margin: the largest |gap| that agrees.
+        judged: whether it counts.
+        verdict: 'agrees', 'disagrees' or 'not judged'.
+    """
+
+    name: str
+    prediction: float
+    error: float
+    trials: int
+    mean: float | None
+    standard_error: float | None
+    gap: float | None
+    relative_gap: float | None
+    z_score: float | None
+    allowance: float
+    allowance_reason: str
+    margin: float | None
+    judged: bool
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class RowResult:
+    """One row of a study: its inputs, its prediction and what came of comparing it."""
+
+    row: Row
+    prediction: Mapping[str, Any]
+    comparisons: tuple[Comparison, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of the whole row."""
+        verdicts = {comparison.verdict for comparison in self.comparisons}
+        if "disagrees" in verdicts:
+            return "disagrees"
+        return "agrees" if "agrees" in verdicts else "not judged"
+
+
+@dataclass(frozen=True)
+class Results:
+    """A study's rows, judged together.
+
+    Attributes:
+        title: of the study.
+        observable: of the study.
+        rows: in study order.
+        judged: the number of judged comparisons, which the family level is divided by.
+    """
+
+    title: str
+    observable: str
+    rows: tuple[RowResult, ...]
+    judged: int
+
+    @property
+    def agree(self) -> bool:
+        """Whether no judged comparison disagrees."""
+        return all(row.verdict != "disagrees" for row in self.rows)
+
+    def as_json(self) -> dict[str, Any]:
+        """The document of `validate --json`."""
+        return {
+            "schema": SCHEMA,
+            "observable": self.observable,
+            "title": self.title,
+            "agreement": self.agree,
+            "judged": self.judged,
+            "family_level": FAMILY_LEVEL,
+            "rows": [
+                {
+                    "inputs": dict(result.row.inputs),
+                    "prediction": dict(result.prediction),
+                    "verdict": result.verdict,
+                    "comparisons": [asdict(comparison) for comparison in result.comparisons],
+                }
+                for result in self.rows
+            ],
+        }
+
+
+def compare_rows(study: Study, rows: Sequence[tuple[Row, Mapping[str, Any], Sequence[Mapping[str, Any]]]]) -> Results:
+    """Judge rows of one study together.
+
+    Args:
+        study: where the rows come from.
+        rows: for each row, the row, its prediction's document and its trials.
+    """
+    quantities = study.kind.function("quantities")
+    gathered = [tuple(quantities(row.setup, prediction, trials)) for row, prediction, trials in rows]
+    judged = sum(quantity.judgeable for row in gathered for quantity in row)
+    return Results(
+        title=study.title,
+        observable=study.observable,
+        rows=tuple(
+            RowResult(row, prediction, tuple(judge(quantity, judged) for quantity in found))
+            for (row, prediction, _), found in zip(rows, gathered, strict=True)
+        ),
+        judged=judged,
+    )
+
+
+def judge(quantity: Quantity, judged: int = 1) -> Comparison:
+    """Compare one quantity, at the family level divided by the number of judged comparisons."""
+    n = len(quantity.sample)
+    mean = math.fsum(quantity.sample) / n if n else None
+    standard_error = quantity.standard_error
+    gap = relative = z_score = margin = None
+    verdict: Verdict = "not judged"
+    if mean is not None:
+        gap = quantity.prediction - mean
+        relative = gap / abs(mean) if mean else None
+    if gap is not None and standard_error is not None:
+        z_score = gap / standard_error if standard_error else None
+        # A spread known beforehand is no estimate: its quantile is the normal one.
+        quantile = student_quantile(judged, None if quantity.spread is not None else n - 1)
+        margin = quantile * standard_error + quantity.allowance + quantity.error
+        if quantity.judged:
+            verdict = "agrees" if abs(gap) <= margin else "disagrees"
+    return Comparison(
+        name=quantity.name,
+        prediction=quantity.prediction,
+        error=quantity.error,
+        trials=n,
+        mean=mean,
+        standard_error=standard_error,
+        gap=gap,
+        relative_gap=relative,
+        z_score=z_score,
+        allowance=quantity.allowance,
+        allowance_reason=quantity.reason,
+        margin=margin,
+        judged=quantity.judged,
+        verdict=verdict,
+    )
+
+
+def student_quantile(judged: int, freedom: int | None) -> float:
+    """The two-sided quantile at FAMILY_LEVEL / judged, normal where `freedom` is None."""
+    from scipy import special
+
+    tail = 1 - FAMILY_LEVEL / (2 * max(judged, 1))
+    return float(special.ndtri(tail) if freedom is None else special.stdtrit(freedom, tail))

@@ -1,0 +1,283 @@
+"""Pictures. The only module that knows matplotlib.
+
+Colours are those of Okabe and Ito, which readers of any colour vision can tell apart; predicted and simulated also
+differ in shape. Sizes are in inches, for a text width of print; .pdf and .svg are vectors, and no file holds a date.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
+
+from rmtfl.compare import Results, RowResult
+from rmtfl.errors import BadInput
+from rmtfl.laws.marchenko_pastur import marchenko_pastur
+from rmtfl.laws.views import SingularValues
+from rmtfl.tables import plain
+
+Trials = Sequence[Mapping[str, Any]]
+
+SIMULATED = "#0072B2"  # blue
+PREDICTED = "#D55E00"  # vermillion
+LEADING = "#009E73"  # green
+BULK = "#BBBBBB"
+STYLE: Any = {
+    "font.size": 8,
+    "axes.labelsize": 8,
+    "axes.titlesize": 8,
+    "legend.fontsize": 7,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "savefig.dpi": 200,
+    "svg.hashsalt": "rmtfl",  # equal pictures, equal files
+    "pdf.fonttype": 42,
+}
+WIDTH = 6.8  # two columns of print
+PANEL_HEIGHT = 1.75
+MOST_PANELS = 6  # more do not fit on a page: the widths below the largest are left to the convergence panel
+BINS = 50  # of the histogram
+MOST_COUNT = 6  # counts above this share a colour in the phase diagram
+DIAGRAM_END = 0.497  # of the exponents: the count grows without bound towards 1/2
+
+# Nothing dates a file, so that equal runs give equal files.
+_UNDATED: dict[str, dict[str, None]] = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}, ".png": {}}
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure, as a vector or in pixels by its suffix.
+
+    Raises:
+        BadInput: for another suffix, or a place that cannot be written.
+    """
+    metadata = _UNDATED.get(path.suffix.lower())
+    if metadata is None:
+        raise BadInput(f"{path}: unknown suffix {path.suffix!r}; expected one of {', '.join(_UNDATED)}")
+    try:
+        with matplotlib.rc_context(STYLE):
+            figure.savefig(path, metadata=metadata)
+    except OSError as error:
+        raise BadInput(
+            f"{path}: cannot be written ({error.strerror}); expected a file in a folder that exists"
+        ) from None
+
+
+# ------------------------------------------------------------------------------------------------ weights
+
+
+def weights_figure(results: Results, trials: Sequence[Trials]) -> Figure:
+    """Spectra of the weights, and what the study sweeps: convergence in N, or the phase diagram.
+
+    Args:
+        results: the judged rows.
+        trials: for each row, its draws.
+    """
+    simulated = [(row, draws) for row, draws in zip(results.rows, trials, strict=True) if draws]
+    panels = _largest_widths(simulated)
+    converging = _convergence_series([row for row, _ in simulated])
+    exponents = _swept_exponents(results)
+    with matplotlib.rc_context(STYLE):
+        extra = bool(converging) + bool(exponents)
+        heights = [PANEL_HEIGHT] * len(panels) + [2.6] * extra
+        figure = Figure(figsize=(WIDTH, sum(heights) + 0.4), layout="constrained")
+        grid = figure.add_gridspec(len(heights), 2, width_ratios=(1, 1.25), height_ratios=heights)
+        for i, (row, draws) in enumerate(panels):
+            _spectrum_panel(figure.add_subplot(grid[i, 0]), figure.add_subplot(grid[i, 1]), row, draws, first=i == 0)
+        below = iter(range(len(panels), len(heights)))
+        if converging:
+            _convergence_panel(figure.add_subplot(grid[next(below), :]), converging)
+        if exponents:
+            axes = figure.add_subplot(grid[next(below), :])
+            _draw_phases(axes)
+            _draw_counts(axes, exponents)
+    return figure
+
+
+def _largest_widths(rows: list[tuple[RowResult, Trials]]) -> list[tuple[RowResult, Trials]]:
+    """One row for each setting, that of the largest width, at most MOST_PANELS."""
+    best: dict[str, tuple[RowResult, Trials]] = {}
+    for row, draws in rows:
+        setting = _setting(row)
+        if setting not in best or row.row.inputs["width"] > best[setting][0].row.inputs["width"]:
+            best[setting] = (row, draws)
+    return list(best.values())[:MOST_PANELS]
+
+
+def _setting(result: RowResult) -> str:
+    """The swept inputs but the width."""
+    inputs = result.row.inputs
+    return ", ".join(
+        f"{name.rpartition('.')[0].rpartition('.')[2] + ' ' if name[-1].isdigit() else ''}"
+        f"{name.rpartition('.')[2]} {plain(inputs[name])}"
+        for name in result.row.swept
+        if name != "width"
+    )
+
+
+def _spectrum_panel(bulk: Axes, outliers: Axes, result: RowResult, draws: Trials, *, first: bool) -> None:
+    setup, prediction = result.row.setup, result.prediction
+    lower, upper = float(prediction["bulk"]["lower"]), float(prediction["bulk"]["upper"])
+    count = len(prediction["outliers"])
+    reach = upper + 0.15 * (upper - lower)
+    full = [np.asarray(draw["spectrum"]) for draw in draws if "spectrum" in draw]
+    if full:
+        values = np.concatenate(full)
+        inside = values[values <= reach]
+        start = min(lower, float(inside.min(initial=lower)))
+        weights = np.full(len(inside), BINS / (len(values) * (reach - start)))
+        bulk.hist(
+            inside, bins=BINS, range=(start, reach), weights=weights, color=SIMULATED, alpha=0.35, label="simulated"
+        )
+    psi = float(setup.sizes.psi)
+    law = SingularValues(marchenko_pastur(psi), psi)
+    x = np.linspace(lower, upper, 801)[1:-1]
+    bulk.plot(x, law.density(x), color=PREDICTED, linewidth=1.2, label="bulk law")
+    bulk.set(xlim=(max(0, lower - 0.1 * (upper - lower)), reach), xlabel="singular value", ylabel="density")
+    bulk.set_title(", ".join(part for part in (f"N = {setup.sizes.width}", _setting(result)) if part), loc="left")
+
+    for index, draw in enumerate(draws):
+        top = np.asarray(draw["singular_values"])[: count + 3]
+        label = "simulated, one line a draw" if index == 0 else None
+        outliers.plot(
+            top, np.full(len(top), index + 1), "o", color=SIMULATED, markersize=3, alpha=0.7, linewidth=0, label=label
+        )
+    outliers.axvspan(lower, upper, color=BULK, alpha=0.5, linewidth=0, label="bulk")
+    _lines(outliers, [float(entry["location"]) for entry in prediction["outliers"]], PREDICTED, "-", "predicted")
+    _lines(outliers, _shown(result, "leading order"), LEADING, ":", "leading order")
+    outliers.set(xscale="log", xlabel="largest singular values", ylabel="draw", ylim=(0.3, len(draws) + 0.7))
+    outliers.set_xlim(left=max(0.55 * upper, lower))
+    outliers.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+    _plain_log(outliers)
+    if first:
+        bulk.legend(frameon=False, loc="lower left" if psi == 1 else "best")
+        handles, labels = outliers.get_legend_handles_labels()
+        outliers.legend(handles, labels, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4)
+
+
+def _lines(axes: Axes, places: Iterable[float], color: str, style: str, label: str) -> None:
+    for index, place in enumerate(places):
+        axes.axvline(place, color=color, linestyle=style, linewidth=1.3, label=label if index == 0 else None)
+
+
+def _shown(result: RowResult, words: str) -> list[float]:
+    return [comparison.prediction for comparison in result.comparisons if comparison.name.endswith(words)]
+
+
+def _plain_log(axes: Axes) -> None:
+    """Ticks 1, 2, 5, 10, ... in plain digits."""
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+# ------------------------------------------------------------------------------------------------ convergence
+
+
+def _convergence_series(rows: Sequence[RowResult]) -> dict[str, list[RowResult]]:
+    """Rows of at least two widths, grouped by everything else, ascending in width."""
+    groups: dict[str, list[RowResult]] = {}
+    for row in rows:
+        if "width" in row.row.swept and any(c.name == "outlier 1" and c.mean for c in row.comparisons):
+            groups.setdefault(_setting(row), []).append(row)
+    ordered = {name: sorted(group, key=lambda r: int(r.row.inputs["width"])) for name, group in groups.items()}
+    return {name: group for name, group in ordered.items() if len(group) > 1}
+
+
+def _convergence_panel(axes: Axes, series: Mapping[str, list[RowResult]]) -> None:
+    markers = "os^Dvp"
+    for index, (name, rows) in enumerate(series.items()):
+        marker = markers[index % len(markers)]
+        for words, quantity, color in (
+            ("resummed", "outlier 1", PREDICTED),
+            ("leading order", "outlier 1, leading order", LEADING),
+        ):
+            found = [(r.row.inputs["width"], c) for r in rows for c in r.comparisons if c.name == quantity and c.mean]
+            if not found:
+                continue
+            widths = [width for width, _ in found]
+            gaps = [100 * abs(c.relative_gap or 0) for _, c in found]
+            bars = [100 * (c.standard_error or 0) / abs(c.mean or 1) for _, c in found]
+            label = f"{words}{', ' + name if name else ''}"
+            axes.errorbar(
+                widths, gaps, yerr=bars, color=color, marker=marker, markersize=4, linewidth=1, capsize=2, label=label
+            )
+    axes.set(
+        xscale="log",
+        xlabel="width N",
+        ylabel="largest outlier: |gap| / simulated (%)",
+        title="Distance to the simulated mean",
+    )
+    axes.set_ylim(bottom=0)
+    widths = sorted({r.row.inputs["width"] for rows in series.values() for r in rows})
+    axes.set_xticks(widths, [str(width) for width in widths])
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+# ------------------------------------------------------------------------------------------------ phase diagram
+
+
+def phase_diagram() -> Figure:
+    """The generic count 1 + ⌊α₂/(1/2 − α₁)⌋ over the exponents of two steps, with its critical lines."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(3.9, 3.1), layout="constrained")
+        _draw_phases(figure.add_subplot())
+    return figure
+
+
+def _draw_phases(axes: Axes) -> None:
+    shades = matplotlib.colormaps["cividis"](np.linspace(0.95, 0.25, MOST_COUNT))
+    alpha1 = np.linspace(0, DIAGRAM_END, 400)
+    # Line k is where the k-th strength stays of order one: above it there are k + 1 spikes.
+    boundaries = [np.minimum(k * (0.5 - alpha1), 0.5) for k in range(MOST_COUNT)] + [np.full_like(alpha1, 0.5)]
+    for k in range(MOST_COUNT):
+        low, high = boundaries[k], boundaries[k + 1]
+        label = f"{k + 1}" if k + 1 < MOST_COUNT else f"{k + 1} or more"
+        axes.fill_between(alpha1, low, high, color=shades[k], linewidth=0, label=label)
+    for k in range(1, MOST_COUNT):
+        axes.plot(alpha1, np.where(boundaries[k] < 0.5, boundaries[k], np.nan), color="black", linewidth=0.7)
+    axes.set(xlim=(0, DIAGRAM_END), ylim=(0, 0.5), xlabel="α₁", ylabel="α₂")
+    axes.set_aspect("equal")
+    axes.legend(title="spikes", frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+
+def _swept_exponents(results: Results) -> list[RowResult]:
+    """The two-step rows of a study that sweeps exponents."""
+    return [
+        row
+        for row in results.rows
+        if any(name.startswith("training.alpha") for name in row.row.swept) and len(row.row.setup.training.alpha) == 2
+    ]
+
+
+def _draw_counts(axes: Axes, rows: Sequence[RowResult]) -> None:
+    """Predicted and simulated counts at the exponents of a study."""
+    counts: dict[tuple[float, float], str] = {}
+    for result in rows:
+        place = (float(result.row.setup.training.alpha[0]), float(result.row.setup.training.alpha[1]))
+        observed = [c.mean for c in result.comparisons if c.name == "outliers observed" and c.mean is not None]
+        simulated = f"/{observed[0]:.2g}" if observed and not math.isnan(observed[0]) else ""
+        counts[place] = f"{result.prediction['count']}{simulated}"
+    for (x, y), text in counts.items():
+        axes.annotate(
+            text,
+            (x, y),
+            ha="center",
+            va="center",
+            fontsize=6,
+            bbox={"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "black", "linewidth": 0.5},
+            annotation_clip=False,
+        )
+    axes.set_title("at the labels: outliers predicted / simulated", loc="left")

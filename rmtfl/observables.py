@@ -1,0 +1,85 @@
+"""The observables a study can ask for: for each, the model of a row and the functions that serve it.
+
+Functions are named as text and imported when they are first used, so that reading a study file stays quick and the
+modules that predict, simulate and draw need not know one another. What each function is given and returns:
+
+- predict(setup) returns an object whose `as_json()` is the prediction's document;
+- trial(setup, seed) returns one simulated draw as a JSON-able mapping;
+- quantities(setup, prediction, trials) returns the `rmtfl.compare.Quantity` list of one row, from documents alone;
+- summary(setup, prediction) returns the `rmtfl.tables.Sheet` that `predict` prints for one row;
+- draw(arrays, setup) turns a user's arrays into trials, for `compare`;
+- figure(results, trials) returns a matplotlib figure of a whole study.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Literal
+
+from rmtfl.errors import BadInput
+from rmtfl.setup import Table
+
+Role = Literal["predict", "trial", "quantities", "summary", "draw", "figure"]
+
+
+@dataclass(frozen=True)
+class Observable:
+    """One observable: every field is 'module:name', or None where it is not offered.
+
+    Attributes:
+        model: the pydantic model of a row; its fields are the tables of the study file.
+        predict: the prediction.
+        trial: one simulated draw.
+        quantities: what is compared with what.
+        summary: the prediction as a table.
+        draw: a user's own arrays as trials.
+        figure: the picture of a study.
+    """
+
+    name: str
+    model: str
+    predict: str
+    summary: str
+    trial: str | None = None
+    quantities: str | None = None
+    draw: str | None = None
+    figure: str | None = None
+
+    def row_model(self) -> type[Table]:
+        """The model that checks one row of a study."""
+        model: type[Table] = _load(self.model)
+        return model
+
+    def function(self, role: Role) -> Callable[..., Any]:
+        """The function that plays a role.
+
+        Raises:
+            BadInput: if the observable does not offer it.
+        """
+        place = getattr(self, role)
+        if place is None:
+            raise BadInput(f"key 'observable': value {self.name}: there is no {role} for it yet")
+        function: Callable[..., Any] = _load(place)
+        return function
+
+
+def _load(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
+
+
+_ALL = (
+    Observable(
+        name="weights",
+        model="rmtfl.setup:Setup",
+        predict="rmtfl.weights:predict",
+        summary="rmtfl.weights.summary:summary",
+        trial="rmtfl.montecarlo.weights:trial",
+        quantities="rmtfl.weights.compare:quantities",
+        draw="rmtfl.weights.compare:draw",
+        figure="rmtfl.figures:weights_figure",
+    ),
+)
+OBSERVABLES: dict[str, Observable] = {observable.name: observable for observable in _ALL}

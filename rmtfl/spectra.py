@@ -1,0 +1,70 @@
+"""A user's own spectra and weight matrices, from .npy, .npz and .csv files."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmtfl.errors import BadInput
+
+ACCEPTED = (
+    "singular values (one dimension) or a weight matrix of shape (N, d), as .npy, .npz (one array a draw) or .csv"
+)
+
+
+def read_arrays(path: Path) -> list[NDArray[np.float64]]:
+    """The real, finite arrays of one or two dimensions in a file: each is one draw.
+
+    Raises:
+        BadInput: for a file or an array that cannot be used; the message names the file. Nothing is unpickled.
+    """
+    readers = {".npy": _numpy, ".npz": _numpy, ".csv": _csv}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise BadInput(f"{path}: unknown suffix {path.suffix!r}; expected {ACCEPTED}")
+    try:
+        arrays = reader(path)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror or error}); expected {ACCEPTED}") from None
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise BadInput(f"{path}: is not a numeric {path.suffix} file ({error}); expected {ACCEPTED}") from None
+    if not arrays:
+        raise BadInput(f"{path}: holds no array; expected {ACCEPTED}")
+    return [_checked(name, array, path) for name, array in arrays.items()]
+
+
+def _numpy(path: Path) -> dict[str, NDArray[Any]]:
+    loaded = np.load(path, allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        return {"the array": loaded}
+    with loaded:
+        return {f"array {name!r}": loaded[name] for name in loaded.files}
+
+
+def _csv(path: Path) -> dict[str, NDArray[Any]]:
+    lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    if not lines:
+        return {}
+    try:
+        [float(cell) for cell in lines[0].split(",")]
+    except ValueError:
+        lines = lines[1:]  # a header
+    rows = [[float(cell) for cell in line.split(",")] for line in lines]
+    if len({len(row) for row in rows}) > 1:
+        raise ValueError("its lines differ in length")
+    table = np.array(rows, dtype=float)
+    return {"the table": table.ravel() if 1 in table.shape else table}
+
+
+def _checked(name: str, array: NDArray[Any], path: Path) -> NDArray[np.float64]:
+    if array.dtype.kind not in "iuf":
+        raise BadInput(f"{path}: {name} holds {array.dtype}, not real numbers; expected {ACCEPTED}")
+    if array.ndim not in (1, 2) or array.size == 0:
+        raise BadInput(f"{path}: {name} has shape {array.shape}; expected {ACCEPTED}")
+    if not np.isfinite(array).all():
+        raise BadInput(f"{path}: {name} holds NaN or infinity; expected {ACCEPTED}")
+    return np.asarray(array, dtype=np.float64)

@@ -1,0 +1,280 @@
+"""Tables: rows of text and measured numbers, as LaTeX, Markdown, CSV.
+
+A number is rounded where its own error says so: at the second digit of a standard error, and never beyond the first
+digit of a numerical one. Nothing that changes between equal runs (times, paths, dates) is printed.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+from rmtfl.compare import Comparison, Results
+
+Format = Literal["latex", "markdown", "csv"]
+
+MOST_DIGITS = 10  # significant digits of a number in a table, however small its error
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A rounded number, with its rounded standard error where it has one; `value` is '' where there is none."""
+
+    value: str
+    error: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.value} ± {self.error}" if self.error else self.value
+
+    @property
+    def siunitx(self) -> str:
+        """In the notation that siunitx parses: 23.85(12), with the error in units of the last digit."""
+        if not self.error:
+            return self.value
+        digits = self.error.replace(".", "").lstrip("0") or "0"
+        return f"{self.value}({digits})"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's title, and whether it holds numbers and whether these carry standard errors."""
+
+    title: str
+    numeric: bool = False
+    uncertain: bool = False
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table before it has a format.
+
+    Attributes:
+        columns: titles and kinds.
+        rows: cells, text in text columns and Measured in numeric ones.
+        notes: lines under the table.
+        caption: a line above it.
+    """
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str | Measured, ...], ...]
+    notes: tuple[str, ...] = ()
+    caption: str = ""
+
+
+# ------------------------------------------------------------------------------------------------ rounding
+
+
+def statistical_places(standard_error: float) -> int:
+    """Decimal places that show two digits of a standard error."""
+    return 1 - math.floor(math.log10(standard_error))
+
+
+def numerical_places(error: float) -> int:
+    """Decimal places whose last digit is not below a numerical error."""
+    return math.floor(-math.log10(error))
+
+
+def measured(value: float | None, *, standard_error: float | None = None, error: float = 0.0) -> Measured:
+    """A number rounded by its errors, whichever is the larger; without any, to MOST_DIGITS significant digits."""
+    if value is None:
+        return Measured("")
+    places = [MOST_DIGITS - 1 - (math.floor(math.log10(abs(value))) if value else 0)]
+    if error > 0:
+        places.append(numerical_places(error))
+    if standard_error:
+        places.append(statistical_places(standard_error))
+    text = fixed(value, min(places))
+    if standard_error is None or not standard_error:
+        return Measured(_without_zeros(text) if len(places) == 1 else text)
+    return Measured(text, fixed(standard_error, min(places)))
+
+
+def fixed(value: float, places: int) -> str:
+    """The value at so many decimal places, which may be negative; scientific where fixed notation would be long."""
+    rounded = Decimal(repr(value)).quantize(Decimal(1).scaleb(-places))
+    if not rounded:
+        rounded = abs(rounded)  # no -0.00
+    if rounded and not -5 <= rounded.adjusted() < 9:
+        digits = max(rounded.adjusted() + places, 0)
+        return f"{rounded:.{digits}e}"
+    return f"{rounded:f}"
+
+
+def _without_zeros(text: str) -> str:
+    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
+
+
+# ------------------------------------------------------------------------------------------------ the comparison
+
+
+def comparison_sheet(results: Results) -> Sheet:
+    """Every comparison of a study, a line each."""
+    swept = results.rows[0].row.swept
+    columns = (
+        *(Column(name.partition(".")[2] or name) for name in swept),
+        Column("quantity"),
+        Column("predicted", numeric=True),
+        Column("simulated", numeric=True, uncertain=True),
+        Column("gap / %", numeric=True),
+        Column("z", numeric=True),
+        Column("allowance", numeric=True),
+        Column("verdict"),
+    )
+    lines: list[tuple[str | Measured, ...]] = []
+    reasons: dict[str, None] = {}
+    for result in results.rows:
+        inputs = [plain(result.row.inputs[name]) for name in swept]
+        for comparison in result.comparisons:
+            lines.append((*inputs, *_line(comparison)))
+            if comparison.judged:
+                reasons[f"{comparison.name}: allowed for at finite size, {comparison.allowance_reason}."] = None
+    note = (
+        "simulated: mean ± standard error. A judged number agrees when |gap| is at most a Student quantile of the "
+        f"standard error plus the allowance and the numerical error; {results.judged} judged together."
+    )
+    return Sheet(columns, tuple(lines), (note, *reasons) if results.judged else (), results.title)
+
+
+def _line(comparison: Comparison) -> tuple[str | Measured, ...]:
+    standard_error = comparison.standard_error
+    relative = relative_error = None
+    if comparison.relative_gap is not None and comparison.mean:
+        relative = 100 * comparison.relative_gap
+        relative_error = 100 * standard_error / abs(comparison.mean) if standard_error else None
+    # The prediction is shown to the digits that the simulation can speak about, if its own error allows them.
+    predicted = measured(comparison.prediction, standard_error=standard_error, error=comparison.error)
+    z_score = comparison.z_score
+    return (
+        comparison.name,
+        Measured(predicted.value),
+        measured(comparison.mean, standard_error=standard_error),
+        Measured(measured(relative, standard_error=relative_error).value),
+        Measured("" if z_score is None else fixed(z_score, 1)),
+        Measured(measured(comparison.allowance or None, standard_error=standard_error).value),
+        comparison.verdict if comparison.judged else "shown",
+    )
+
+
+def plain(value: Any) -> str:
+    """An input as a person writes it."""
+    if isinstance(value, list | tuple):
+        return ", ".join(plain(entry) for entry in value)
+    return str(value)
+
+
+# ------------------------------------------------------------------------------------------------ formats
+
+
+def render(sheet: Sheet, style: Format) -> str:
+    """The table as text in one of the formats, ending in a newline."""
+    match style:
+        case "latex":
+            return _latex(sheet)
+        case "markdown":
+            return _markdown(sheet)
+        case "csv":
+            return _csv(sheet)
+
+
+def _markdown(sheet: Sheet) -> str:
+    def escaped(text: object) -> str:
+        return str(text).replace("\\", "\\\\").replace("|", "\\|").replace("*", "\\*").replace("\n", " ")
+
+    titles = [column.title for column in sheet.columns]
+    cells = [[escaped(cell) for cell in row] for row in ([*titles], *sheet.rows)]
+    widths = [max(3, *(len(row[i]) for row in cells)) for i in range(len(titles))]
+
+    def line(row: Iterable[str]) -> str:
+        padded = (
+            text.rjust(width) if column.numeric else text.ljust(width)
+            for text, width, column in zip(row, widths, sheet.columns, strict=True)
+        )
+        return "| " + " | ".join(padded) + " |"
+
+    rule = (
+        "-" * (width - 1) + ":" if column.numeric else "-" * width
+        for width, column in zip(widths, sheet.columns, strict=True)
+    )
+    head = [f"**{escaped(sheet.caption)}**", ""] if sheet.caption else []
+    notes = [part for note in sheet.notes for part in ("", escaped(note))]
+    return "\n".join([*head, line(cells[0]), line(rule), *(line(row) for row in cells[1:]), *notes]) + "\n"
+
+
+def _csv(sheet: Sheet) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    head: list[str] = []
+    for column in sheet.columns:
+        head += [column.title, f"{column.title} standard error"] if column.uncertain else [column.title]
+    writer.writerow(head)
+    for row in sheet.rows:
+        cells: list[str] = []
+        for column, cell in zip(sheet.columns, row, strict=True):
+            value = cell.value if isinstance(cell, Measured) else cell
+            cells += [value, cell.error if isinstance(cell, Measured) else ""] if column.uncertain else [value]
+        writer.writerow(cells)
+    return buffer.getvalue()
+
+
+_LATEX_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "±": r"$\pm$",
+    "∞": r"$\infty$",
+    "−": "$-$",
+}
+# What pdfLaTeX typesets of UTF-8 without further packages, beyond ASCII: the Latin letters.
+_LAST_LATIN = "\u017f"
+
+
+def _latex(sheet: Sheet) -> str:
+    specification = " ".join(_latex_column(sheet, i) for i in range(len(sheet.columns)))
+    titles = (f"{{{latex_text(column.title)}}}" for column in sheet.columns)
+    lines = [
+        r"% \usepackage{booktabs, siunitx}",
+        rf"\begin{{tabular}}{{@{{}} {specification} @{{}}}}",
+        r"\toprule",
+        " & ".join(titles) + r" \\",
+        r"\midrule",
+    ]
+    for row in sheet.rows:
+        cells = (cell.siunitx if isinstance(cell, Measured) else latex_text(cell) for cell in row)
+        lines.append(" & ".join(cells) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    if sheet.notes:
+        lines += [r"\par\smallskip", r"{\footnotesize", *(latex_text(note) + r"\par" for note in sheet.notes), "}"]
+    return "\n".join(lines) + "\n"
+
+
+def latex_text(text: str) -> str:
+    """Text with everything escaped that LaTeX would read as more than a character."""
+    escaped = (_LATEX_ESCAPES.get(character, character) for character in text)
+    return "".join(part if part[0] <= _LAST_LATIN else "?" for part in escaped)
+
+
+def _latex_column(sheet: Sheet, index: int) -> str:
+    if not sheet.columns[index].numeric:
+        return "l"
+    cells = [row[index] for row in sheet.rows]
+    return _siunitx_column([cell for cell in cells if isinstance(cell, Measured) and cell.value])
+
+
+def _siunitx_column(cells: Sequence[Measured]) -> str:
+    if not cells or any("e" in cell.value or "e" in cell.error for cell in cells):
+        return "S"
+    sign = "-" if any(cell.value.startswith("-") for cell in cells) else ""
+    whole = max(len(cell.value.lstrip("-").partition(".")[0]) for cell in cells)
+    decimals = max(len(cell.value.partition(".")[2]) for cell in cells)
+    digits = max(len(cell.siunitx.partition("(")[2].rstrip(")")) for cell in cells)
+    uncertainty = f"({digits})" if digits else ""
+    return f"S[table-format={sign}{whole}.{decimals}{uncertainty}]"

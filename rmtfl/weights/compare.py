@@ -1,0 +1,169 @@
+"""Which predicted number of the weights is compared with which simulated one, and what is allowed at finite size.
+
+Judged: the location of every predicted outlier, and the alignment of the first. Shown: the other alignments, where the
+leading-order formula would put the outliers, the largest singular value of the bulk, and the number of singular values
+outside it.
+
+The allowances stand for what the rigid bulk leaves out: the update's own noise deforms the bulk by O(s²), s = η/√N,
+which moves an outlier the more the closer it is to the bulk. Fluctuations of order N^(-1/2) are not part of them: those
+of the mean are in its standard error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmtfl.compare import Quantity
+from rmtfl.errors import BadInput
+from rmtfl.gaussian import hermite_coefficient
+from rmtfl.outliers import RigidBulk
+from rmtfl.setup import Setup
+
+FIRST_LOCATION = 0.03  # of the largest outlier, relative
+LATER_LOCATION = 0.05  # of a later outlier, relative
+LATER_LOCATION_DEFORMED = 0.12  # the same where the update's noise is larger: kinks, a mean of the target, label noise
+ALIGNMENT = 0.02  # absolute
+NO_MEAN = 1e-9  # a mean of the target below this is rounding
+EDGE_MARGIN = 2.0  # times N^(-2/3) the edge: the scale on which the top of the bulk fluctuates
+ONE_DRAW = 1.5  # times N^(-1/2) the location: a generous standard deviation of an outlier in one draw
+
+
+def quantities(setup: Setup, prediction: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> Iterator[Quantity]:
+    """What is compared in one row.
+
+    Args:
+        setup: the row.
+        prediction: its document, at a width or in the limit.
+        trials: simulated draws, each with 'singular_values' (descending) and, unless the target's direction is not
+            known, 'alignments'; more than two for a standard error, none for a prediction alone. A draw with
+            'standalone' true is the user's own and single: its spread is taken from ONE_DRAW.
+    """
+    if setup.sizes.width == "limit":
+        yield from _limit(prediction)
+        return
+    yield from _outliers(setup, prediction, trials)
+    yield from _bulk(setup, prediction, trials)
+
+
+def _limit(prediction: Mapping[str, Any]) -> Iterator[Quantity]:
+    for spike in prediction["spikes"]:
+        yield Quantity(
+            f"constant of N^({spike['exponent']}), k = {spike['k']}", float(spike["constant"]), float(spike["error"])
+        )
+
+
+def _outliers(setup: Setup, prediction: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> Iterator[Quantity]:
+    leading = [] if setup.theory.order == "leading" else leading_locations(prediction, float(setup.sizes.psi))
+    for j, outlier in enumerate(prediction["outliers"]):
+        location = float(outlier["location"])
+        relative, reason = location_allowance(setup, j)
+        sample = _nth(trials, "singular_values", j)
+        error = float(outlier["error"])
+        yield Quantity(
+            f"outlier {j + 1}",
+            location,
+            error,
+            sample,
+            allowance=relative * location,
+            reason=reason,
+            judged=True,
+            spread=_spread(setup, trials, location),
+        )
+        if j < len(leading):
+            yield Quantity(f"outlier {j + 1}, leading order", leading[j], 0.0, sample)
+        aligned = _nth(trials, "alignments", j)
+        if trials and not aligned:
+            continue
+        first = j == 0
+        yield Quantity(
+            f"alignment {j + 1}",
+            float(outlier["alignment"]),
+            error,
+            aligned,
+            allowance=ALIGNMENT if first else 0.0,
+            reason=f"{ALIGNMENT} at finite size" if first else "",
+            judged=first,
+        )
+
+
+def _bulk(setup: Setup, prediction: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> Iterator[Quantity]:
+    count = len(prediction["outliers"])
+    yield Quantity("bulk edge", float(prediction["bulk"]["upper"]), 0.0, _nth(trials, "singular_values", count))
+    edge = count_edge(setup, prediction)
+    observed = tuple(float(sum(value > edge for value in trial["singular_values"])) for trial in trials)
+    yield Quantity("outliers observed", float(count), 0.0, observed)
+
+
+def count_edge(setup: Setup, prediction: Mapping[str, Any]) -> float:
+    """Above this a singular value counts as an outlier: the edge, and the room the top of the bulk fluctuates in."""
+    size = float(min(int(setup.sizes.width), setup.sizes.dimension))
+    return float(prediction["bulk"]["upper"]) * (1.0 + EDGE_MARGIN * math.pow(size, -2 / 3))
+
+
+def location_allowance(setup: Setup, index: int) -> tuple[float, str]:
+    """The relative allowance of the outlier with this index from 0, and its reason."""
+    if index == 0:
+        return FIRST_LOCATION, f"{FIRST_LOCATION:.0%} of the location: rigid bulk"
+    causes = [
+        name
+        for name, present in (
+            ("kinked activation", bool(setup.network.activation.kinks)),
+            ("target of nonzero mean", abs(hermite_coefficient(setup.data.target, 0).value) > NO_MEAN),
+            ("label noise", setup.data.noise > 0),
+        )
+        if present
+    ]
+    if causes:
+        return (
+            LATER_LOCATION_DEFORMED,
+            f"{LATER_LOCATION_DEFORMED:.0%} of the location: rigid bulk, {', '.join(causes)}",
+        )
+    return LATER_LOCATION, f"{LATER_LOCATION:.0%} of the location: rigid bulk"
+
+
+def leading_locations(prediction: Mapping[str, Any], psi: float) -> list[float]:
+    """Where the leading-order strengths would put outliers; those below the threshold put none."""
+    bulk = RigidBulk(psi)
+    return [bulk.location(strength) for strength in prediction["leading"] if strength > bulk.threshold]
+
+
+def draw(arrays: Sequence[NDArray[Any]], setup: Setup) -> list[dict[str, Any]]:
+    """A user's weight matrices or lists of singular values as trials.
+
+    Args:
+        arrays: each of one dimension (singular values in any order) or two (a matrix of shape N × d, w_i ~ N(0, I/d)).
+        setup: the row they belong to.
+
+    Raises:
+        BadInput: for a matrix of another shape, or anything that is no spectrum.
+    """
+    shape = (int(setup.sizes.width), setup.sizes.dimension)
+    trials = []
+    for array in arrays:
+        if array.ndim == 2 and array.shape != shape:
+            raise BadInput(f"a matrix of shape {array.shape}; expected (N, d) = {shape}")
+        values = np.linalg.svd(array, compute_uv=False) if array.ndim == 2 else np.sort(array)[::-1]
+        if values[-1] < 0:
+            raise BadInput(f"a singular value of {values[-1]:g}; expected none below 0")
+        if len(values) > min(shape):
+            raise BadInput(f"{len(values)} singular values; expected at most min(N, d) = {min(shape)}")
+        spectrum = [float(value) for value in values]
+        trials.append({"singular_values": spectrum, "spectrum": spectrum, "standalone": len(arrays) == 1})
+    return trials
+
+
+def _nth(trials: Sequence[Mapping[str, Any]], key: str, index: int) -> tuple[float, ...]:
+    """The index-th number of every trial; empty where a trial has none, as for a matrix with fewer singular values."""
+    if any(len(trial.get(key, ())) <= index for trial in trials):
+        return ()
+    return tuple(float(trial[key][index]) for trial in trials)
+
+
+def _spread(setup: Setup, trials: Sequence[Mapping[str, Any]], location: float) -> float | None:
+    alone = any(trial.get("standalone", False) for trial in trials)
+    return ONE_DRAW * int(setup.sizes.width) ** -0.5 * location if alone else None

@@ -1,0 +1,96 @@
+"""The prediction of the weights as a table for a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rmtfl.outliers import RigidBulk
+from rmtfl.setup import Setup
+from rmtfl.tables import Column, Measured, Sheet, measured
+
+
+def summary(setup: Setup, prediction: Mapping[str, Any]) -> Sheet:
+    """One row's prediction, a line a spike, from its document."""
+    return _limit(prediction) if setup.sizes.width == "limit" else _finite(setup, prediction)
+
+
+def threshold_sheet(found: Mapping[str, Any]) -> Sheet:
+    """What `threshold` prints, a line a spike, from its document."""
+    columns = (Column("k"), Column("exponent"), Column("left"), Column("needs"))
+    lines = tuple((str(s["k"]), str(s["exponent"]), f"a^{s['left']}", str(s["needs"])) for s in found["spikes"])
+    critical = ", critical" if found["critical"] else ""
+    note = f"threshold K = {found['threshold']}{critical}; generic count {found['generic_count']}"
+    return Sheet(columns, lines, (note,))
+
+
+def _headline(prediction: Mapping[str, Any]) -> str:
+    bulk = prediction["bulk"]
+    critical = ", critical" if prediction["critical"] else ""
+    return (
+        f"threshold K = {prediction['threshold']}{critical}; generic count {prediction['generic_count']}; "
+        f"count {prediction['count']}; bulk [{_number(bulk['lower'])}, {_number(bulk['upper'])}]"
+    )
+
+
+def _finite(setup: Setup, prediction: Mapping[str, Any]) -> Sheet:
+    columns = (
+        Column("spike"),
+        Column("strength", numeric=True),
+        Column("leading order", numeric=True),
+        Column("outlier", numeric=True),
+        Column("alignment", numeric=True),
+        Column("error", numeric=True),
+    )
+    outliers, leading = prediction["outliers"], prediction["leading"]
+    lines = []
+    for j, spike in enumerate(prediction["spikes"]):
+        outlier = outliers[j] if j < len(outliers) else None
+        lines.append(
+            (
+                str(j + 1),
+                _number(spike["strength"], spike["error"]),
+                _number(leading[j]) if j < len(leading) else Measured(""),
+                _number(outlier["location"], outlier["error"]) if outlier else Measured("in the bulk"),
+                _number(outlier["alignment"], outlier["error"]) if outlier else Measured(""),
+                _scale(spike["error"]),
+            )
+        )
+    threshold = RigidBulk(float(setup.sizes.psi)).threshold
+    notes = (_headline(prediction), f"a spike above {threshold:.6g} gives an outlier; alignment is a squared overlap")
+    return Sheet(columns, tuple(lines), notes)
+
+
+def _limit(prediction: Mapping[str, Any]) -> Sheet:
+    columns = (
+        Column("k"),
+        Column("exponent"),
+        Column("constant", numeric=True),
+        Column("left"),
+        Column("kappa", numeric=True),
+        Column("error", numeric=True),
+        Column("vanishes"),
+    )
+    lines = tuple(
+        (
+            str(spike["k"]),
+            spike["exponent"],
+            _number(spike["constant"], spike["error"]),
+            f"a^{spike['left']}",
+            _number(spike["kappa"], spike["error"]),
+            _scale(spike["error"]),
+            spike["vanishes"] or "",
+        )
+        for spike in prediction["spikes"]
+    )
+    notes = (_headline(prediction), "strength ≃ constant · N^exponent as N → ∞")
+    return Sheet(columns, lines, notes)
+
+
+def _number(value: float | str, error: float | str = 0.0) -> Measured:
+    """A number as text: digits asked for beyond a float's are kept as they are."""
+    return Measured(value) if isinstance(value, str) else measured(value, error=float(error))
+
+
+def _scale(error: float | str) -> Measured:
+    return Measured(error) if isinstance(error, str) else Measured(f"{error:.0e}")

@@ -1,0 +1,142 @@
+"""The way from a study to its results: predict, simulate, record, compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rmtfl.compare import Results, compare_rows
+from rmtfl.errors import BadInput, RmtflError
+from rmtfl.study import Row, Study
+
+if TYPE_CHECKING:
+    from rmtfl.store import Store
+
+Document = Mapping[str, Any]
+
+
+def predict_rows(study: Study) -> list[dict[str, Any]]:
+    """The prediction's document of every row, in study order.
+
+    Raises:
+        BadInput, ToleranceNotMet: naming the study's file and the row.
+    """
+    function = study.kind.function("predict")
+    documents = []
+    for row in study.rows:
+        try:
+            documents.append(function(row.setup).as_json())
+        except RmtflError as error:
+            raise type(error)(_placed(study, row, str(error))) from None
+    return documents
+
+
+def validate(
+    study: Study,
+    path: Path,
+    *,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    force: bool = False,
+) -> Results:
+    """Predict every row, simulate what the store does not hold yet, and compare.
+
+    Args:
+        study: the study.
+        path: of its store, made where there is none, resumed where there is one.
+        workers: the number of worker processes.
+        scheduler: the address of a Dask scheduler to use instead.
+        force: whether to start anew where the store is another study's.
+
+    Raises:
+        BadInput, ToleranceNotMet: before anything is simulated, if a prediction cannot be made.
+    """
+    from rmtfl.montecarlo.run import run
+    from rmtfl.store import Store
+
+    if not study.simulable:
+        raise BadInput(f"{study.path}: key 'sizes.width': value limit: expected at least one width to simulate")
+    predictions = predict_rows(study)
+    with Store.open(path, study, force=force) as store:
+        for row, prediction in zip(study.rows, predictions, strict=True):
+            store.save_prediction(row, prediction)
+        run(study, store, workers=workers, scheduler=scheduler)
+        return _compared(study, store)[0]
+
+
+def recorded(study: Study, path: Path) -> tuple[Results, list[list[Document]]]:
+    """What a store holds of a study, and each row's trials; nothing is computed but the comparison.
+
+    Raises:
+        BadInput: if there is no store, it is another study's, or it holds no predictions yet.
+    """
+    from rmtfl.store import Store
+
+    if not path.is_file():
+        raise BadInput(f"{path}: there is no store; `rmtfl validate` makes it")
+    with Store.open(path, study) as store:
+        return _compared(study, store)
+
+
+def _compared(study: Study, store: Store) -> tuple[Results, list[list[Document]]]:
+    rows: list[tuple[Row, Document, list[Document]]] = []
+    for row in study.rows:
+        prediction = store.prediction(row)
+        if prediction is None:
+            raise BadInput(f"the store holds no prediction of row {row.label}; `rmtfl validate` makes it")
+        rows.append((row, prediction, list(store.trials(row))))
+    return compare_rows(study, rows), [trials for _, _, trials in rows]
+
+
+def compare_spectrum(study: Study, path: Path, number: int | None = None) -> Results:
+    """A user's own spectrum or weight matrix against the prediction of the row it belongs to.
+
+    Args:
+        study: the study.
+        path: the file that `rmtfl.spectra.read_arrays` reads.
+        number: which row, counted from 1; may be left out where only one fits.
+
+    Raises:
+        BadInput: for a file that cannot be used, or a row that is missing or not certain.
+    """
+    from rmtfl.spectra import read_arrays
+
+    arrays = read_arrays(path)
+    row = _chosen(study, [array.shape for array in arrays], number)
+    try:
+        trials = study.kind.function("draw")(arrays, row.setup)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from None
+    (document,) = predict_rows(replace(study, rows=(row,)))
+    return compare_rows(study, [(row, document, trials)])
+
+
+def _chosen(study: Study, shapes: Sequence[tuple[int, ...]], number: int | None) -> Row:
+    if number is not None:
+        if number > len(study.rows):
+            raise BadInput(f"--row: value {number}; expected 1 to {len(study.rows)}")
+        row = study.rows[number - 1]
+        if row not in study.simulable:
+            raise BadInput(f"--row: value {number} is a row of the limit; expected one with a width")
+        return row
+    sizes = {shape for shape in shapes if len(shape) == 2}
+    fitting = [
+        (index, row)
+        for index, row in enumerate(study.rows, 1)
+        if row in study.simulable and sizes <= {(row.setup.sizes.width, row.setup.sizes.dimension)}
+    ]
+    if len(fitting) == 1:
+        return fitting[0][1]
+    listed = fitting or [(index, row) for index, row in enumerate(study.rows, 1)]
+    rows = "; ".join(f"{index}: {row.label or 'the only row'}" for index, row in listed[:20])
+    problem = "is needed, as more than one row fits" if fitting else "no row has the sizes of the matrix"
+    raise BadInput(f"--row: {problem}; the rows are {rows}")
+
+
+def _placed(study: Study, row: Row, message: str) -> str:
+    parts = [str(study.path)] if study.path else []
+    if row.label:
+        parts.append(f"row {row.label}")
+    return ": ".join([*parts, message])
