@@ -7,7 +7,7 @@ differ in shape. Sizes are in inches, for a text width of print; .pdf and .svg a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,11 @@ import matplotlib
 matplotlib.use("Agg")
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
 from rmtfl.compare import Results, RowResult
@@ -48,9 +51,12 @@ STYLE: Any = {
 WIDTH = 6.8  # two columns of print
 PANEL_HEIGHT = 1.75
 MOST_PANELS = 6  # more do not fit on a page: the widths below the largest are left to the convergence panel
+BELOW_HEIGHT = 2.9  # of the convergence panel and the phase diagram
+BULK_SHOWN = 3  # singular values of the bulk drawn beside the outliers
 BINS = 50  # of the histogram
+MARKERS = "os^Dvp"
+LINES = ("-", "--", "-.", ":")
 MOST_COUNT = 6  # counts above this share a colour in the phase diagram
-DIAGRAM_END = 0.497  # of the exponents: the count grows without bound towards 1/2
 
 # Nothing dates a file, so that equal runs give equal files.
 _UNDATED: dict[str, dict[str, None]] = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}, ".png": {}}
@@ -88,21 +94,38 @@ def weights_figure(results: Results, trials: Sequence[Trials]) -> Figure:
     panels = _largest_widths(simulated)
     converging = _convergence_series([row for row, _ in simulated])
     exponents = _swept_exponents(results)
+    heights = [PANEL_HEIGHT] * len(panels) + [BELOW_HEIGHT] * (bool(converging) + bool(exponents))
+    if not heights:
+        raise BadInput("the store holds no draw of any row yet, so that there is nothing to draw")
     with matplotlib.rc_context(STYLE):
-        extra = bool(converging) + bool(exponents)
-        heights = [PANEL_HEIGHT] * len(panels) + [2.6] * extra
-        figure = Figure(figsize=(WIDTH, sum(heights) + 0.4), layout="constrained")
-        grid = figure.add_gridspec(len(heights), 2, width_ratios=(1, 1.25), height_ratios=heights)
-        for i, (row, draws) in enumerate(panels):
-            _spectrum_panel(figure.add_subplot(grid[i, 0]), figure.add_subplot(grid[i, 1]), row, draws, first=i == 0)
-        below = iter(range(len(panels), len(heights)))
+        figure = Figure(figsize=(WIDTH, sum(heights) + 0.3), layout="constrained")
+        parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+        for part, (row, draws) in zip(parts, panels, strict=False):
+            left, right = part.subplots(1, 2, width_ratios=(1, 1.6))
+            _spectrum_panel(left, right, row, draws)
+            part.suptitle(_panel_title(row), x=0.01, ha="left", fontsize=8)
         if converging:
-            _convergence_panel(figure.add_subplot(grid[next(below), :]), converging)
+            _convergence_panel(parts[len(panels)].subplots(), converging)
         if exponents:
-            axes = figure.add_subplot(grid[next(below), :])
+            axes = parts[-1].subplots()
             _draw_phases(axes)
             _draw_counts(axes, exponents)
+        if panels:
+            figure.legend(handles=_legend(), loc="outside upper right", ncols=4, frameon=False)
     return figure
+
+
+def _legend() -> list[Artist]:
+    return [
+        Line2D([], [], color=SIMULATED, marker="o", markersize=3, linewidth=0, label="simulated, a line for each draw"),
+        Line2D([], [], color=PREDICTED, linewidth=1.3, label="predicted"),
+        Line2D([], [], color=LEADING, linewidth=1.3, linestyle=":", label="leading order"),
+        Patch(color=BULK, alpha=0.5, linewidth=0, label="bulk"),
+    ]
+
+
+def _panel_title(result: RowResult) -> str:
+    return ", ".join(part for part in (f"N = {result.row.setup.sizes.width}", _setting(result)) if part)
 
 
 def _largest_widths(rows: list[tuple[RowResult, Trials]]) -> list[tuple[RowResult, Trials]]:
@@ -126,10 +149,9 @@ def _setting(result: RowResult) -> str:
     )
 
 
-def _spectrum_panel(bulk: Axes, outliers: Axes, result: RowResult, draws: Trials, *, first: bool) -> None:
+def _spectrum_panel(bulk: Axes, outliers: Axes, result: RowResult, draws: Trials) -> None:
     setup, prediction = result.row.setup, result.prediction
     lower, upper = float(prediction["bulk"]["lower"]), float(prediction["bulk"]["upper"])
-    count = len(prediction["outliers"])
     reach = upper + 0.15 * (upper - lower)
     full = [np.asarray(draw["spectrum"]) for draw in draws if "spectrum" in draw]
     if full:
@@ -137,38 +159,25 @@ def _spectrum_panel(bulk: Axes, outliers: Axes, result: RowResult, draws: Trials
         inside = values[values <= reach]
         start = min(lower, float(inside.min(initial=lower)))
         weights = np.full(len(inside), BINS / (len(values) * (reach - start)))
-        bulk.hist(
-            inside, bins=BINS, range=(start, reach), weights=weights, color=SIMULATED, alpha=0.35, label="simulated"
-        )
+        bulk.hist(inside, bins=BINS, range=(start, reach), weights=weights, color=SIMULATED, alpha=0.35)
     psi = float(setup.sizes.psi)
-    law = SingularValues(marchenko_pastur(psi), psi)
     x = np.linspace(lower, upper, 801)[1:-1]
-    bulk.plot(x, law.density(x), color=PREDICTED, linewidth=1.2, label="bulk law")
+    bulk.plot(x, SingularValues(marchenko_pastur(psi), psi).density(x), color=PREDICTED, linewidth=1.2)
     bulk.set(xlim=(max(0, lower - 0.1 * (upper - lower)), reach), xlabel="singular value", ylabel="density")
-    bulk.set_title(", ".join(part for part in (f"N = {setup.sizes.width}", _setting(result)) if part), loc="left")
 
-    for index, draw in enumerate(draws):
-        top = np.asarray(draw["singular_values"])[: count + 3]
-        label = "simulated, one line a draw" if index == 0 else None
-        outliers.plot(
-            top, np.full(len(top), index + 1), "o", color=SIMULATED, markersize=3, alpha=0.7, linewidth=0, label=label
-        )
-    outliers.axvspan(lower, upper, color=BULK, alpha=0.5, linewidth=0, label="bulk")
-    _lines(outliers, [float(entry["location"]) for entry in prediction["outliers"]], PREDICTED, "-", "predicted")
-    _lines(outliers, _shown(result, "leading order"), LEADING, ":", "leading order")
+    shown = len(prediction["outliers"]) + BULK_SHOWN
+    for index, draw in enumerate(draws, 1):
+        top = np.asarray(draw["singular_values"])[:shown]
+        outliers.plot(top, np.full(len(top), index), "o", color=SIMULATED, markersize=3, alpha=0.7, linewidth=0)
+    outliers.axvspan(lower, upper, color=BULK, alpha=0.5, linewidth=0)
+    for outlier in prediction["outliers"]:
+        outliers.axvline(float(outlier["location"]), color=PREDICTED, linewidth=1.3)
+    for location in _shown(result, "leading order"):
+        outliers.axvline(location, color=LEADING, linestyle=":", linewidth=1.3)
     outliers.set(xscale="log", xlabel="largest singular values", ylabel="draw", ylim=(0.3, len(draws) + 0.7))
     outliers.set_xlim(left=max(0.55 * upper, lower))
     outliers.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
     _plain_log(outliers)
-    if first:
-        bulk.legend(frameon=False, loc="lower left" if psi == 1 else "best")
-        handles, labels = outliers.get_legend_handles_labels()
-        outliers.legend(handles, labels, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4)
-
-
-def _lines(axes: Axes, places: Iterable[float], color: str, style: str, label: str) -> None:
-    for index, place in enumerate(places):
-        axes.axvline(place, color=color, linestyle=style, linewidth=1.3, label=label if index == 0 else None)
 
 
 def _shown(result: RowResult, words: str) -> list[float]:
@@ -196,9 +205,8 @@ def _convergence_series(rows: Sequence[RowResult]) -> dict[str, list[RowResult]]
 
 
 def _convergence_panel(axes: Axes, series: Mapping[str, list[RowResult]]) -> None:
-    markers = "os^Dvp"
     for index, (name, rows) in enumerate(series.items()):
-        marker = markers[index % len(markers)]
+        marker = MARKERS[index % len(MARKERS)]
         for words, quantity, color in (
             ("resummed", "outlier 1", PREDICTED),
             ("leading order", "outlier 1, leading order", LEADING),
@@ -211,7 +219,17 @@ def _convergence_panel(axes: Axes, series: Mapping[str, list[RowResult]]) -> Non
             bars = [100 * (c.standard_error or 0) / abs(c.mean or 1) for _, c in found]
             label = f"{words}{', ' + name if name else ''}"
             axes.errorbar(
-                widths, gaps, yerr=bars, color=color, marker=marker, markersize=4, linewidth=1, capsize=2, label=label
+                widths,
+                gaps,
+                yerr=bars,
+                color=color,
+                marker=marker,
+                markersize=5,
+                markerfacecolor=color if index == 0 else "white",
+                linewidth=1,
+                linestyle=LINES[index % len(LINES)],
+                capsize=2,
+                label=label,
             )
     axes.set(
         xscale="log",
@@ -222,8 +240,8 @@ def _convergence_panel(axes: Axes, series: Mapping[str, list[RowResult]]) -> Non
     axes.set_ylim(bottom=0)
     widths = sorted({r.row.inputs["width"] for rows in series.values() for r in rows})
     axes.set_xticks(widths, [str(width) for width in widths])
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    axes.minorticks_off()
+    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2)
 
 
 # ------------------------------------------------------------------------------------------------ phase diagram
@@ -239,7 +257,7 @@ def phase_diagram() -> Figure:
 
 def _draw_phases(axes: Axes) -> None:
     shades = matplotlib.colormaps["cividis"](np.linspace(0.95, 0.25, MOST_COUNT))
-    alpha1 = np.linspace(0, DIAGRAM_END, 400)
+    alpha1 = np.linspace(0, 0.5, 400)
     # Line k is where the k-th strength stays of order one: above it there are k + 1 spikes.
     boundaries = [np.minimum(k * (0.5 - alpha1), 0.5) for k in range(MOST_COUNT)] + [np.full_like(alpha1, 0.5)]
     for k in range(MOST_COUNT):
@@ -248,7 +266,7 @@ def _draw_phases(axes: Axes) -> None:
         axes.fill_between(alpha1, low, high, color=shades[k], linewidth=0, label=label)
     for k in range(1, MOST_COUNT):
         axes.plot(alpha1, np.where(boundaries[k] < 0.5, boundaries[k], np.nan), color="black", linewidth=0.7)
-    axes.set(xlim=(0, DIAGRAM_END), ylim=(0, 0.5), xlabel="α₁", ylabel="α₂")
+    axes.set(xlim=(0, 0.5), ylim=(0, 0.5), xlabel="α₁", ylabel="α₂")
     axes.set_aspect("equal")
     axes.legend(title="spikes", frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 

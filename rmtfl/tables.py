@@ -11,14 +11,15 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any, Literal
 
-from rmtfl.compare import Comparison, Results
+from rmtfl.compare import FAMILY_LEVEL, Comparison, Results
 
 Format = Literal["latex", "markdown", "csv"]
 
 MOST_DIGITS = 10  # significant digits of a number in a table, however small its error
+WIDE = Context(prec=700)  # digits: every double at every place, with nothing to overflow
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def measured(value: float | None, *, standard_error: float | None = None, error:
 
 def fixed(value: float, places: int) -> str:
     """The value at so many decimal places, which may be negative; scientific where fixed notation would be long."""
-    rounded = Decimal(repr(value)).quantize(Decimal(1).scaleb(-places))
+    rounded = Decimal(repr(float(value))).quantize(Decimal(1).scaleb(-places, WIDE), context=WIDE)
     if not rounded:
         rounded = abs(rounded)  # no -0.00
     if rounded and not -5 <= rounded.adjusted() < 9:
@@ -126,18 +127,28 @@ def comparison_sheet(results: Results) -> Sheet:
         Column("verdict"),
     )
     lines: list[tuple[str | Measured, ...]] = []
-    reasons: dict[str, None] = {}
+    reasons: dict[str, list[str]] = {}
     for result in results.rows:
         inputs = [plain(result.row.inputs[name]) for name in swept]
         for comparison in result.comparisons:
             lines.append((*inputs, *_line(comparison)))
-            if comparison.judged:
-                reasons[f"{comparison.name}: allowed for at finite size, {comparison.allowance_reason}."] = None
-    note = (
-        "simulated: mean ± standard error. A judged number agrees when |gap| is at most a Student quantile of the "
-        f"standard error plus the allowance and the numerical error; {results.judged} judged together."
+            if comparison.verdict != "not judged":
+                names = reasons.setdefault(comparison.allowance_reason, [])
+                names += [] if comparison.name in names else [comparison.name]
+    allowances = (f"allowance of {', '.join(names)}: {reason}" for reason, names in reasons.items())
+    return Sheet(columns, tuple(lines), (*_verdict_notes(results), *allowances), results.title)
+
+
+def _verdict_notes(results: Results) -> tuple[str, ...]:
+    if not results.judged:
+        return ()
+    failed = sum(comparison.verdict == "disagrees" for row in results.rows for comparison in row.comparisons)
+    found = f"{failed} disagree" if failed else "all agree"
+    return (
+        f"{results.judged} numbers judged together at the {FAMILY_LEVEL:.0%} level: {found}",
+        "simulated is mean ± standard error; a number agrees when its gap is at most a Student quantile of the "
+        "standard error, plus the allowance, plus the numerical error",
     )
-    return Sheet(columns, tuple(lines), (note, *reasons) if results.judged else (), results.title)
 
 
 def _line(comparison: Comparison) -> tuple[str | Measured, ...]:
@@ -241,7 +252,7 @@ def _latex(sheet: Sheet) -> str:
     specification = " ".join(_latex_column(sheet, i) for i in range(len(sheet.columns)))
     titles = (f"{{{latex_text(column.title)}}}" for column in sheet.columns)
     lines = [
-        r"% \usepackage{booktabs, siunitx}",
+        r"% needs \usepackage{booktabs, siunitx}",
         rf"\begin{{tabular}}{{@{{}} {specification} @{{}}}}",
         r"\toprule",
         " & ".join(titles) + r" \\",

@@ -86,7 +86,7 @@ def _outliers(setup: Setup, prediction: Mapping[str, Any], trials: Sequence[Mapp
             error,
             aligned,
             allowance=ALIGNMENT if first else 0.0,
-            reason=f"{ALIGNMENT} at finite size" if first else "",
+            reason=f"{ALIGNMENT}, for the rigid bulk" if first else "",
             judged=first,
         )
 
@@ -108,7 +108,7 @@ def count_edge(setup: Setup, prediction: Mapping[str, Any]) -> float:
 def location_allowance(setup: Setup, index: int) -> tuple[float, str]:
     """The relative allowance of the outlier with this index from 0, and its reason."""
     if index == 0:
-        return FIRST_LOCATION, f"{FIRST_LOCATION:.0%} of the location: rigid bulk"
+        return FIRST_LOCATION, f"{FIRST_LOCATION:.0%} of the location, for the rigid bulk"
     causes = [
         name
         for name, present in (
@@ -121,9 +121,9 @@ def location_allowance(setup: Setup, index: int) -> tuple[float, str]:
     if causes:
         return (
             LATER_LOCATION_DEFORMED,
-            f"{LATER_LOCATION_DEFORMED:.0%} of the location: rigid bulk, {', '.join(causes)}",
+            f"{LATER_LOCATION_DEFORMED:.0%} of the location, for the rigid bulk with {', '.join(causes)}",
         )
-    return LATER_LOCATION, f"{LATER_LOCATION:.0%} of the location: rigid bulk"
+    return LATER_LOCATION, f"{LATER_LOCATION:.0%} of the location, for the rigid bulk"
 
 
 def leading_locations(prediction: Mapping[str, Any], psi: float) -> list[float]:
