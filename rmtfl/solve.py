@@ -345,6 +345,38 @@ def solve(
     return Solution(state.value, error, status, converged, steps, state.evaluations)
 
 
+def refine(
+    correction: Callable[[Any], tuple[Array, Array]],
+    start: Any,
+    *,
+    tolerance: float,
+    max_steps: int = 12,
+) -> tuple[Any, Array]:
+    """Refine roots in a number type wider than the corrections: Newton with a wide residual and a double
+    slope.
+
+    Args:
+        correction: Returns f/f' at the iterate, as doubles, and the scale that it is measured against.
+        start: The iterate: any type from which an array of doubles can be subtracted.
+        tolerance: Relative size of a correction at which all entries are done.
+        max_steps: Corrections at most.
+
+    Returns:
+        The refined iterate, and the relative size of the last correction that was applied to each entry.
+        Nothing is raised: the callers bound the error of what comes back, and escalate.
+    """
+    value = start
+    change, scale = correction(value)
+    for _ in range(max_steps):
+        value = value - change
+        with np.errstate(divide="ignore", invalid="ignore"):
+            last = np.abs(change) / scale
+        if not (last > tolerance).any():
+            break
+        change, scale = correction(value)
+    return value, last
+
+
 def continuation(
     problems: list[Root] | list[FixedPoint],
     solver: Solver,

@@ -46,6 +46,19 @@ class Outlier:
     right_overlap: float | None = None
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """Numbers and how far each may be off.
+
+    Attributes:
+        value: The numbers.
+        error: Bound on the relative error of each, same shape.
+    """
+
+    value: NDArray[Any]
+    error: Floats
+
+
 class Law(ABC):
     """A probability law: continuous part on `support`, point masses in `atoms`."""
 

@@ -24,6 +24,54 @@ from rmtfl.solve import Bracketed, Root, solve
 
 
 @dataclass(frozen=True)
+class Companion(Law):
+    """Law of the n eigenvalues of Y^T Y, from that of the p eigenvalues of Y Y^T.
+
+    Attributes:
+        gram: Law of the p eigenvalues of Y Y^T.
+        ratio: γ = p/n.
+    """
+
+    gram: Law
+    ratio: float
+
+    @property
+    def support(self) -> tuple[Interval, ...]:
+        """The support of the other Gram matrix."""
+        return self.gram.support
+
+    @property
+    def atoms(self) -> tuple[tuple[float, float], ...]:
+        """Point masses: the shared ones times γ, and at 0 what rank asks for."""
+        masses = {place: self.ratio * mass for place, mass in self.gram.atoms}
+        masses[0.0] = masses.get(0.0, 0.0) + 1 - self.ratio
+        return tuple((place, mass) for place, mass in sorted(masses.items()) if mass > 1e-14)
+
+    def stieltjes(self, z: ArrayLike) -> NDArray[np.complex128]:
+        """Return m_n(z) = γ m_p(z) + (γ - 1)/z."""
+        z = np.asarray(z, complex)
+        return np.asarray(self.ratio * self.gram.stieltjes(z) + (self.ratio - 1) / z)
+
+    def stieltjes_slope(self, z: ArrayLike) -> NDArray[np.complex128]:
+        """Return m_n'(z)."""
+        z = np.asarray(z, complex)
+        return np.asarray(self.ratio * self.gram.stieltjes_slope(z) - (self.ratio - 1) / z**2)
+
+    def density(self, x: ArrayLike) -> Floats:
+        """Return γ times the density of the other Gram matrix."""
+        return self.ratio * self.gram.density(x)
+
+    def cdf(self, x: ArrayLike) -> Floats:
+        """Return the distribution function."""
+        x = np.asarray(x, float)
+        return np.maximum(self.ratio * self.gram.cdf(x) + np.where(x >= 0, 1 - self.ratio, 0.0), 0.0)
+
+    def moments(self, count: int) -> Floats:
+        """Return γ times the other moments."""
+        return self.ratio * self.gram.moments(count)
+
+
+@dataclass(frozen=True)
 class SingularValues(Law):
     """Law of the min(p, n) singular values of a p x n matrix Y.
 

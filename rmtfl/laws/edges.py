@@ -1,0 +1,283 @@
+"""Interval structure and edges of a generalized Marchenko-Pastur law, decided and to the last digit.
+
+The edges are the images z(u) of the real points where Φ(u) = 1 (Silverstein and Choi, J. Multivariate
+Anal. 54, 1995). Between two neighbouring atoms Φ^{-1/2} is concave and vanishes at both, so there are two
+such points (a gap) or none, according to whether the minimum of Φ there is below 1; outside all atoms
+there is exactly one on either side. Three consequences carry the module. The minimum is the zero of
+L^{-1/3} - R^{-1/3}, L and R the parts of -Φ'/2 that come from the atoms on the left and on the right:
+increasing, and close to linear. Newton on Φ^{-1/2} = 1 from the atom's side is monotone. And since z' = 0
+at an edge, an error of u enters the edge squared. The sign of Φ - 1 at the minimum and the edges
+themselves are taken in double-double with a bound; a gap whose sign the bound does not settle is decided
+with mpmath in as many digits as it takes.
+
+Where it breaks down: exact contact of two bulks (Φ = 1 at a minimum) cannot be told from a gap or a bridge
+smaller than 10^-`LAST_DIGITS`; it is then reported as contact (one interval), in `notes`. Checked in
+tests/laws/test_edges.py against certified roots of the algebraic equation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmtfl.errors import ToleranceNotMet
+from rmtfl.laws import precise
+from rmtfl.laws.doubledouble import DoubleDouble, concatenate
+from rmtfl.laws.forward import ORIGIN, Floats, ForwardMap, Indices, Points
+from rmtfl.solve import Bracketed, Newton, Root, refine, solve
+
+#: An edge must be known to this, relative, before it is rounded to a double (half an ulp is 1.1e-16).
+EDGE_TOLERANCE = 1e-18
+
+#: Corrections of an edge's point end here: squared, they are far below EDGE_TOLERANCE.
+POINT_TOLERANCE = 1e-20
+
+#: A gap is narrow where 1 - Φ at its minimum is below this: doubles then place its ends to 1e-16/1e-8 at
+#: worst relative to its width, and the expansion from the minimum to 1e-4.
+NARROW = 1e-8
+
+#: Up to this depth of 1 - Φ the expansion starts Newton on the minimum's side of its domain (measured: 0.1
+#: does, 0.7 does not where the weights differ by 1e12).
+SHALLOW = 0.1
+
+#: Rows of a (points x atoms) table that are worked on at once: 2^18 doubles stay in the cache.
+BLOCK = 2**18
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Critical points of the forward map and what they say.
+
+    Attributes:
+        points: Critical points in pairs (left, right end of a bulk), ascending.
+        edges: z at those points, in double-double.
+        error: Relative error of the edges, beyond their rounding to doubles.
+        minima: Where Φ is least between neighbouring atoms, shape (K - 1,).
+        least: Φ - 1 there.
+        gap: Whether the bulks of the two atoms are apart there.
+        notes: Decisions that double-double could not take, and how they were taken.
+    """
+
+    points: Points
+    edges: DoubleDouble
+    error: Floats
+    minima: Points
+    least: DoubleDouble
+    gap: NDArray[np.bool_]
+    notes: tuple[str, ...]
+
+
+def join(parts: list[Points]) -> Points:
+    """Concatenate points."""
+    return Points(np.concatenate([p.reference for p in parts]), concatenate([p.offset for p in parts]))
+
+
+def blocks(rows: int, columns: int) -> list[slice]:
+    """Return slices that cut `rows` into pieces of about BLOCK entries."""
+    size = max(1, BLOCK // max(columns, 1))
+    return [slice(i, min(i + size, rows)) for i in range(0, rows, size)]
+
+
+def structure(forward: ForwardMap) -> Structure:
+    """Find every gap and every edge.
+
+    Raises:
+        ToleranceNotMet: If an edge could not be found to EDGE_TOLERANCE.
+    """
+    notes: list[str] = []
+    minima, least = _minima(forward)
+    gap = _decide(forward, minima, least, notes)
+    points = _critical_points(forward, minima, least, gap)
+    edges, error = _edges(forward, points)
+    bad = np.flatnonzero(~(error <= EDGE_TOLERANCE))
+    if bad.size:
+        gaps = np.flatnonzero(gap)
+        for i in bad.tolist():
+            # The i-th critical point is the left (odd i) or the right end of a gap, or one of the two
+            # outermost.
+            inner = 0 < i < points.size - 1
+            where = (minima, int(gaps[(i - 1) // 2]), 1 if i % 2 == 0 else -1) if inner else (points, i, 0)
+            edges.hi[i], edges.lo[i] = precise.edge(forward, *where)
+            error[i] = EDGE_TOLERANCE
+        notes.append(f"{bad.size} edges were computed with mpmath: double-double did not carry enough digits")
+    if not (error <= EDGE_TOLERANCE).all():
+        raise ToleranceNotMet("an edge of the law could not be found to the accuracy of a double")
+    return Structure(points, edges, error, minima, least, gap, tuple(notes))
+
+
+def _minima(forward: ForwardMap) -> tuple[Points, DoubleDouble]:
+    """Minimise Φ between neighbouring atoms."""
+    t, a2 = forward.atoms, forward.double_gwt2
+    gaps = np.arange(t.size - 1)
+    if gaps.size == 0:
+        empty = np.zeros(0)
+        return Points(gaps, DoubleDouble(empty)), DoubleDouble(empty)
+    width = np.diff(t)
+    share = np.cbrt(a2[:-1] / a2[1:])
+    share = share / (1 + share)
+    right = share > 0.5
+    # Offsets are measured from the nearer atom, whose own term dominates.
+    reference = gaps + right
+    start = np.where(right, (share - 1) * width, share * width)
+    lower = np.where(right, -width, 0.0)
+    upper = np.where(right, 0.0, width)
+
+    def residual(v: Floats, index: Indices) -> tuple[Floats, Floats]:
+        f, slope = np.empty_like(v), np.empty_like(v)
+        for part in blocks(v.size, t.size):
+            i = index[part]
+            d = (t[reference[i]][:, None] - t) + v[part][:, None]
+            inverse = 1 / d
+            cube = a2 * inverse**3
+            fourth = cube * inverse
+            side = np.arange(t.size) <= gaps[i][:, None]
+            left, left4 = np.where(side, cube, 0).sum(1), np.where(side, fourth, 0).sum(1)
+            rest, rest4 = -np.where(side, 0, cube).sum(1), np.where(side, 0, fourth).sum(1)
+            f[part] = left ** (-1 / 3) - rest ** (-1 / 3)
+            slope[part] = left ** (-4 / 3) * left4 + rest ** (-4 / 3) * rest4
+        return f, slope
+
+    problem = Root(residual, lower=lower, upper=upper)
+    found = solve(problem, Bracketed(), start, tolerance=1e-13, max_steps=100)
+    points = Points(reference, DoubleDouble(found.value))
+    parts = [forward.phi_minus_one(points[part])[0] for part in blocks(gaps.size, t.size)]
+    return points, concatenate(parts)
+
+
+def _decide(forward: ForwardMap, minima: Points, least: DoubleDouble, notes: list[str]) -> NDArray[np.bool_]:
+    """Tell which pairs of neighbouring atoms have a gap between their bulks."""
+    gap = least.hi < 0
+    close = np.flatnonzero(np.abs(least.hi) < 1e-9)
+    if close.size == 0:
+        return gap
+    _, bound = forward.phi_minus_one(minima[close])
+    # The minimiser is off by its own rounding, 1e-12 of its distance to the atom: Φ then exceeds its minimum
+    # by less than 3 (1e-12)² of the neighbouring terms, which are at most 1.
+    for i, error in zip(close.tolist(), (bound + 1e-23).tolist(), strict=True):
+        if abs(least.hi[i]) > error:
+            continue
+        sign, digits = precise.sign_of_least(forward, minima, i)
+        gap[i] = sign < 0
+        pair = f"between the atoms {forward.atoms[i]!r} and {forward.atoms[i + 1]!r}"
+        if sign == 0:
+            notes.append(f"contact {pair}: neither a gap nor a bridge of 1e-{digits} could be seen")
+        else:
+            notes.append(f"{'a gap' if sign < 0 else 'no gap'} {pair}: decided with {digits} digits")
+    return gap
+
+
+def _critical_points(forward: ForwardMap, minima: Points, least: DoubleDouble, gap: NDArray[np.bool_]) -> Points:
+    """Solve Φ = 1: below all atoms, on both sides of each gap, above all atoms."""
+    t, a2 = forward.atoms, forward.double_gwt2
+    k = np.flatnonzero(gap)
+    # Ascending: the lowest edge, then for each gap the end of one bulk and the start of the next.
+    reference = np.concatenate([[0], np.stack([k, k + 1], 1).ravel(), [t.size - 1]])
+    direction = np.concatenate([[-1.0], np.tile([1.0, -1.0], k.size), [1.0]])
+    start = direction * np.sqrt(a2[reference])
+    if k.size:
+        # From the minimum, Φ - 1 = -ε + Φ'' h²/2: the better start where ε is small.
+        inner = slice(1, -1)
+        middle = np.repeat(np.arange(k.size), 2)
+        d = forward.differences(minima[k]).to_float()
+        curvature = 6 * np.sum(a2 / d**4, 1)
+        depth = np.sqrt(-2 * least.hi[k] / curvature)[middle]
+        centre = d[middle, reference[inner]]
+        guess = centre - direction[inner] * depth
+        better = (direction[inner] * (guess - start[inner]) > 0) & (least.hi[k] > -SHALLOW)[middle]
+        start[inner] = np.where(better, guess, start[inner])
+        narrow = np.flatnonzero((least.hi[k] > -NARROW)[middle])
+        near = narrow + 1
+    # Measured from the origin where that is nearer: as γ Σ w → 1 the lowest point goes to 0.
+    shifted = np.abs(t[0] + start[0]) < 0.5 * t[0] or abs(float(forward.excess.hi)) < 0.25
+
+    def residual(v: Floats, index: Indices) -> tuple[Floats, Floats]:
+        f, slope = np.empty_like(v), np.empty_like(v)
+        for part in blocks(v.size, t.size):
+            d = (t[reference[index[part]]][:, None] - t) + v[part][:, None]
+            square = a2 / d**2
+            phi = square.sum(1)
+            root = phi**-0.5
+            f[part] = root - 1
+            slope[part] = root / phi * (square / d).sum(1)
+        return f, slope
+
+    # Monotone from the atoms' side; rounding stalls it near contact.
+    problem = Root(residual, inside=lambda v, index: v * direction[index] > 0)
+    found = solve(problem, Newton(), start, tolerance=1e-14, max_steps=200, throw=False)
+    offset = DoubleDouble(found.value)
+    if k.size and narrow.size:
+        # Rounding hides a narrow gap from doubles: there the expansion from the minimum goes straight to
+        # Newton in double-double.
+        own = minima[k][middle[narrow]]
+        reference[near] = own.reference
+        close = own.offset - direction[near] * depth[narrow]
+        offset.hi[near], offset.lo[near] = close.hi, close.lo
+    if shifted:
+        u0 = _lowest_from_origin(forward, float(t[0] + found.value[0]))
+        offset.hi[0] = u0
+        reference[0] = ORIGIN
+    return _polish(forward, Points(reference, offset))
+
+
+def _lowest_from_origin(forward: ForwardMap, start: float) -> float:
+    """Solve (γ Σ w - 1) + u γ Σ w (2t - u)/(u - t)² = 0 for the lowest critical point, in the offset from 0."""
+    t, gw, excess = forward.atoms, forward.gw.to_float(), float(forward.excess.hi)
+    if excess == 0:
+        return 0.0
+    first = -excess / (2 * float(np.sum(gw / t)))
+
+    def residual(u: Floats, index: Indices) -> tuple[Floats, Floats]:
+        del index
+        d = u[:, None] - t
+        return excess + u * (gw * (2 * t - u[:, None]) / d**2).sum(1), -2 * (gw * t**2 / d**3).sum(1)
+
+    # Φ - 1 increases up to the lowest atom; its Newton iteration from either guess stays there.
+    guess = start if abs(excess) > 1e-3 else first
+    problem = Root(residual, inside=lambda u, index: u < t[0])
+    return float(solve(problem, Newton(), np.array([guess]), tolerance=1e-15, throw=False).value[0])
+
+
+def _polish(forward: ForwardMap, points: Points) -> Points:
+    """Newton on Φ = 1 with the residual in double-double."""
+    parts = []
+    for part in blocks(points.size, forward.atoms.size):
+        some = points[part]
+
+        def correction(offset: DoubleDouble, here: Points = some) -> tuple[Floats, Floats]:
+            now = Points(here.reference, offset)
+            value, _ = forward.phi_minus_one(now)
+            d = forward.differences(now).to_float()
+            slope = -2 * np.sum(forward.double_gwt2 / d**3, 1)
+            scale = np.abs(offset.hi)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return np.where(value.hi == 0, 0.0, value.hi / slope), np.where(scale > 0, scale, 1.0)
+
+        offset, _ = refine(correction, some.offset, tolerance=POINT_TOLERANCE)
+        parts.append(Points(some.reference, offset))
+    return join(parts)
+
+
+def _edges(forward: ForwardMap, points: Points) -> tuple[DoubleDouble, Floats]:
+    """Return z at the critical points and a bound on its relative error."""
+    values, errors = [], []
+    for part in blocks(points.size, forward.atoms.size):
+        some = points[part]
+        value, bound = forward.image(some)
+        rest, rest_bound = forward.phi_minus_one(some)
+        d = np.abs(forward.differences(some).to_float())
+        slope = np.abs(2 * np.sum(forward.double_gwt2 / forward.differences(some).to_float() ** 3, 1))
+        # Where the point may really be: |Φ - 1| over the slope, doubled for the slope's change on the way, as
+        # long as that is short against the distance to contact; z is off by |z''| δ²/2 + |z'''| δ³/6.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            delta = 2 * (np.abs(rest.hi) + rest_bound) / slope
+            curvature = 6 * np.sum(forward.double_gwt2 / d**4, 1)
+            safe = delta * curvature < 0.5 * slope
+            moved = slope * delta**2 / 2 + curvature * delta**3 / 6
+            relative = np.where(safe, (bound + moved) / np.abs(value.hi), np.inf)
+        # γ Σ w = 1 exactly: the lowest point and the edge are 0.
+        exact = (some.reference == ORIGIN) & (some.offset.hi == 0) & (forward.exact_excess == 0)
+        values.append(value)
+        errors.append(np.where(exact, 0.0, relative))
+    return concatenate(values), np.concatenate(errors)

@@ -1,0 +1,151 @@
+"""The generalized Marchenko-Pastur law with as many digits as asked, in mpmath: what doubles cannot decide.
+
+The same forward map as `forward`, over exact rational data, so that the only error is mpmath's rounding and
+the truncation of Newton's iteration, which is run until its correction is below the working precision. Slow
+(milliseconds a number): for arbitrary precision on request, and for the few decisions and points where
+double-double's bound is not enough. Checked against certified polynomial roots in tests/laws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import mpmath
+from mpmath import mpf
+
+from rmtfl.errors import ToleranceNotMet
+
+if TYPE_CHECKING:
+    from rmtfl.laws.forward import ForwardMap, Points
+
+#: Contact of two bulks is not looked for beyond this many digits.
+LAST_DIGITS = 400
+
+
+def number(x: Fraction | float) -> Any:
+    """Return x as an mpf at the working precision."""
+    exact = Fraction(x)
+    return mpf(exact.numerator) / exact.denominator
+
+
+class PreciseMap:
+    """The forward map at mpmath's working precision when it was made."""
+
+    def __init__(self, forward: ForwardMap) -> None:
+        self.gamma = number(forward.exact_ratio)
+        self.t = [number(a) for a in forward.exact_weights]
+        self.gw = [number(forward.exact_ratio * w) for w in forward.exact_weights.values()]
+        self.excess = number(forward.exact_excess)
+
+    def z(self, u: Any) -> Any:
+        """Return the forward map at u, written over the exact excess."""
+        total = mpmath.fsum(g / (u - t) for g, t in zip(self.gw, self.t, strict=True))
+        return u * (u * total - self.excess)
+
+    def phi_minus_one(self, u: Any) -> Any:
+        """Return Φ(u) - 1, written over the exact excess."""
+        total = mpmath.fsum(g * (2 * t - u) / (u - t) ** 2 for g, t in zip(self.gw, self.t, strict=True))
+        return self.excess + u * total
+
+    def power_sum(self, u: Any, k: int) -> Any:
+        """Return γ Σ w t²/(u - t)^k."""
+        return mpmath.fsum(g * t**2 / (u - t) ** k for g, t in zip(self.gw, self.t, strict=True))
+
+
+def newton(step: Callable[[Any], Any], start: Any, *, guard: int = 8, max_steps: int = 400) -> Any:
+    """Iterate u ← u - step(u) until the correction is `guard` digits above the working precision.
+
+    Raises:
+        ToleranceNotMet: If it does not get there.
+    """
+    u = start
+    last = mpmath.inf
+    goal, half = mpf(10) ** (guard - mpmath.mp.dps), mpf(10) ** -(mpmath.mp.dps // 2)
+    for _ in range(max_steps):
+        change = step(u)
+        u -= change
+        # Below half the digits Newton squares what is left: a correction that does not shrink is rounding.
+        settled = abs(change) < half * abs(u) and abs(change) >= last
+        if settled or abs(change) <= goal * abs(u):
+            return u
+        last = abs(change)
+    raise ToleranceNotMet(f"Newton did not reach {mpmath.mp.dps - guard} digits in {max_steps} steps")
+
+
+def point(forward: ForwardMap, points: Points, i: int) -> Any:
+    """Return one of the points as an mpf."""
+    r = int(points.reference[i])
+    base = Fraction(0) if r < 0 else Fraction(float(forward.atoms[r]))
+    return number(base + Fraction(float(points.offset.hi[i])) + Fraction(float(points.offset.lo[i])))
+
+
+def least(forward: ForwardMap, minima: Points, i: int) -> tuple[Any, Any]:
+    """Return the minimiser of Φ in gap i and Φ - 1 there, at the working precision."""
+    precise = PreciseMap(forward)
+    u = newton(lambda v: precise.power_sum(v, 3) / (-3 * precise.power_sum(v, 4)), point(forward, minima, i))
+    return u, precise.phi_minus_one(u)
+
+
+def sign_of_least(forward: ForwardMap, minima: Points, i: int) -> tuple[int, int]:
+    """Return the sign of Φ - 1 at its minimum in gap i, and the digits it took (0: not told by LAST_DIGITS)."""
+    digits = 50
+    while digits <= LAST_DIGITS:
+        with mpmath.workdps(2 * digits + 20):
+            _, value = least(forward, minima, i)
+            if abs(value) > mpf(10) ** -digits:
+                return (-1 if value < 0 else 1), digits
+        digits *= 2
+    return 0, LAST_DIGITS
+
+
+def critical_point(forward: ForwardMap, start: Any) -> Any:
+    """Return the solution of Φ = 1 next to `start`, at the working precision."""
+    precise = PreciseMap(forward)
+    return newton(lambda u: precise.phi_minus_one(u) / (-2 * precise.power_sum(u, 3)), start)
+
+
+def edge(forward: ForwardMap, points: Points, i: int, side: int, digits: int = 40) -> tuple[float, float]:
+    """Return an edge as a double-double.
+
+    Args:
+        forward: The law's forward map.
+        points: The minima of Φ in the gaps, or (side 0) the critical points.
+        i: Which of them.
+        side: -1 or 1: the left or the right end of gap i; 0: the critical point itself.
+        digits: Of the edge; the work is done with four times as many, since contact halves them twice.
+    """
+    with mpmath.workdps(4 * digits):
+        if side:
+            u, depth = least(forward, points, i)
+            start = u + side * mpmath.sqrt(-depth / (3 * PreciseMap(forward).power_sum(u, 4)))
+        else:
+            start = point(forward, points, i)
+        value = PreciseMap(forward).z(critical_point(forward, start))
+        hi = float(value)
+        return hi, float(value - mpf(hi))
+
+
+def root(forward: ForwardMap, z: complex, start: complex, anchor: Any) -> Any:
+    """Return u with z(u) = z, from anchor + start, at the working precision.
+
+    Args:
+        forward: The law's forward map.
+        z: Where, in the closed upper half-plane.
+        start: Offset from the anchor at which Newton starts.
+        anchor: A real mpf.
+    """
+    precise = PreciseMap(forward)
+    target = mpmath.mpc(z)
+    begin = anchor + mpmath.mpc(start)
+    return newton(lambda u: (precise.z(u) - target) / (-precise.phi_minus_one(u)), begin)
+
+
+def sign_of_slope(forward: ForwardMap, u: float) -> int:
+    """Return the sign of z'(u) = 1 - Φ(u), exactly, in rational arithmetic."""
+    point = Fraction(u)
+    phi = Fraction(0)
+    for t, w in forward.exact_weights.items():
+        phi += forward.exact_ratio * w * (Fraction(t) / (point - Fraction(t))) ** 2
+    return (phi < 1) - (phi > 1)
