@@ -11,10 +11,11 @@ import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 from rich.text import Text
 from typer.core import TyperGroup
@@ -25,6 +26,8 @@ from rmtfl.errors import BadInput, RmtflError
 from rmtfl.setup import exact
 from rmtfl.study import SCHEMA, read
 from rmtfl.tables import Sheet, comparison_sheet, render
+from rmtfl.workflow import Watcher, compare_spectrum, predict_rows, recorded
+from rmtfl.workflow import validate as run_study
 
 DISAGREE = 1
 INTERRUPTED = 130
@@ -50,6 +53,31 @@ class Commands(TyperGroup):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(BROKEN_PIPE) from None
         return result
+
+
+class Terminal(Watcher):
+    """Tells stderr how a run goes: a progress bar on a terminal, remarks anywhere."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        columns = (TextColumn("trials"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._task = self._bar.add_task("", total=None)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def progress(self, done: int, total: int) -> None:
+        """Move the bar."""
+        self._bar.update(self._task, completed=done, total=total)
+
+    def remark(self, text: str) -> None:
+        """Print a line."""
+        print(f"rmtfl: {text}", file=self._bar.console.file)
 
 
 app = typer.Typer(
@@ -101,8 +129,6 @@ def _options(
 @app.command()
 def predict(study_file: StudyFile, as_json: AsJson = False) -> None:
     """The deterministic answer, in seconds, without sampling."""
-    from rmtfl.workflow import predict_rows
-
     study = read(study_file)
     documents = predict_rows(study)
     if as_json:
@@ -133,10 +159,10 @@ def validate(
     as_json: AsJson = False,
 ) -> None:
     """Predict, simulate, compare; an interrupted run is resumed. Exit status 1 if they disagree."""
-    from rmtfl.workflow import validate as run
-
     study = read(study_file)
-    results = run(study, _store_path(study_file, store), workers=workers, scheduler=scheduler, force=force)
+    path = _store_path(study_file, store)
+    with Terminal() as watcher:
+        results = run_study(study, path, workers=workers, scheduler=scheduler, force=force, watcher=watcher)
     _verdict(results, as_json)
 
 
@@ -147,9 +173,7 @@ def table(
     style: Annotated[Style, typer.Option("--format", help="What it is written in.")] = Style.markdown,
 ) -> None:
     """The table of a validated study, from its store: nothing is computed again."""
-    from rmtfl.workflow import recorded
-
-    results, _ = recorded(read(study_file), _store_path(study_file, store))
+    results, _ = recorded(read(study_file), _store_path(study_file, store), Terminal())
     sys.stdout.write(render(comparison_sheet(results), style.value))
 
 
@@ -157,10 +181,9 @@ def table(
 def figure(study_file: StudyFile, output: Output, store: StoreFile = None) -> None:
     """The picture of a validated study, from its store."""
     from rmtfl.figures import save
-    from rmtfl.workflow import recorded
 
     study = read(study_file)
-    results, trials = recorded(study, _store_path(study_file, store))
+    results, trials = recorded(study, _store_path(study_file, store), Terminal())
     save(study.kind.function("figure")(results, trials), output)
     _remark(f"wrote {output}")
 
@@ -183,8 +206,6 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Your own simulated spectrum against the prediction. Exit status 1 if they disagree."""
-    from rmtfl.workflow import compare_spectrum
-
     _verdict(compare_spectrum(read(study_file), spectrum, row), as_json)
 
 

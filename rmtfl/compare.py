@@ -161,12 +161,12 @@ class Results:
         }
 
 
-def compare_rows(study: Study, rows: Sequence[tuple[Row, Mapping[str, Any], Sequence[Mapping[str, Any]]]]) -> Results:
+def compare_rows(study: Study, rows: Sequence[tuple[Row, Mapping[str, Any], Mapping[str, Any]]]) -> Results:
     """Judge rows of one study together.
 
     Args:
         study: where the rows come from.
-        rows: for each row, the row, its prediction's document and its trials.
+        rows: for each row, the row, its prediction's document and its trials: arrays (trials, ...) by name.
     """
     quantities = study.kind.function("quantities")
     gathered = [tuple(quantities(row.setup, prediction, trials)) for row, prediction, trials in rows]

@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
+from numpy.typing import NDArray
 
 from rmtfl.compare import Results, RowResult
 from rmtfl.errors import BadInput
@@ -29,7 +30,7 @@ from rmtfl.laws.marchenko_pastur import marchenko_pastur
 from rmtfl.laws.views import SingularValues
 from rmtfl.tables import plain
 
-Trials = Sequence[Mapping[str, Any]]
+Trials = Mapping[str, NDArray[np.float64]]
 
 SIMULATED = "#0072B2"  # blue
 PREDICTED = "#D55E00"  # vermillion
@@ -53,6 +54,7 @@ PANEL_HEIGHT = 1.75
 MOST_PANELS = 6  # more do not fit on a page: the widths below the largest are left to the convergence panel
 BELOW_HEIGHT = 2.9  # of the convergence panel and the phase diagram
 BULK_SHOWN = 3  # singular values of the bulk drawn beside the outliers
+MOST_DRAWS = 40  # lines of dots in a panel
 BINS = 50  # of the histogram
 MARKERS = "os^Dvp"
 LINES = ("-", "--", "-.", ":")
@@ -88,7 +90,7 @@ def weights_figure(results: Results, trials: Sequence[Trials]) -> Figure:
 
     Args:
         results: the judged rows.
-        trials: for each row, its draws.
+        trials: for each row its draws, arrays (trials, ...) by name; empty where nothing was simulated.
     """
     simulated = [(row, draws) for row, draws in zip(results.rows, trials, strict=True) if draws]
     panels = _largest_widths(simulated)
@@ -153,9 +155,8 @@ def _spectrum_panel(bulk: Axes, outliers: Axes, result: RowResult, draws: Trials
     setup, prediction = result.row.setup, result.prediction
     lower, upper = float(prediction["bulk"]["lower"]), float(prediction["bulk"]["upper"])
     reach = upper + 0.15 * (upper - lower)
-    full = [np.asarray(draw["spectrum"]) for draw in draws if "spectrum" in draw]
-    if full:
-        values = np.concatenate(full)
+    if "spectrum" in draws:
+        values = draws["spectrum"].ravel()
         inside = values[values <= reach]
         start = min(lower, float(inside.min(initial=lower)))
         weights = np.full(len(inside), BINS / (len(values) * (reach - start)))
@@ -166,15 +167,15 @@ def _spectrum_panel(bulk: Axes, outliers: Axes, result: RowResult, draws: Trials
     bulk.set(xlim=(max(0, lower - 0.1 * (upper - lower)), reach), xlabel="singular value", ylabel="density")
 
     shown = len(prediction["outliers"]) + BULK_SHOWN
-    for index, draw in enumerate(draws, 1):
-        top = np.asarray(draw["singular_values"])[:shown]
+    drawn = draws["singular_values"][:MOST_DRAWS, :shown]
+    for index, top in enumerate(drawn, 1):
         outliers.plot(top, np.full(len(top), index), "o", color=SIMULATED, markersize=3, alpha=0.7, linewidth=0)
     outliers.axvspan(lower, upper, color=BULK, alpha=0.5, linewidth=0)
     for outlier in prediction["outliers"]:
         outliers.axvline(float(outlier["location"]), color=PREDICTED, linewidth=1.3)
     for location in _shown(result, "leading order"):
         outliers.axvline(location, color=LEADING, linestyle=":", linewidth=1.3)
-    outliers.set(xscale="log", xlabel="largest singular values", ylabel="draw", ylim=(0.3, len(draws) + 0.7))
+    outliers.set(xscale="log", xlabel="largest singular values", ylabel="draw", ylim=(0.3, len(drawn) + 0.7))
     outliers.set_xlim(left=max(0.55 * upper, lower))
     outliers.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
     _plain_log(outliers)

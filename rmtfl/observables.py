@@ -4,10 +4,10 @@ Functions are named as text and imported when they are first used, so that readi
 modules that predict, simulate and draw need not know one another. What each function is given and returns:
 
 - predict(setup) returns an object whose `as_json()` is the prediction's document;
-- trial(setup, seed) returns one simulated draw as a JSON-able mapping;
-- quantities(setup, prediction, trials) returns the `rmtfl.compare.Quantity` list of one row, from documents alone;
+- trial(setup, seed) returns the numbers of one simulated draw, as arrays by name, and memory(setup) the bytes it needs;
+- quantities(setup, prediction, trials) yields the `rmtfl.compare.Quantity` of one row, from what a store holds of it;
 - summary(setup, prediction) returns the `rmtfl.tables.Sheet` that `predict` prints for one row;
-- draw(arrays, setup) turns a user's arrays into trials, for `compare`;
+- draw(arrays, setup) turns a user's arrays into trials;
 - figure(results, trials) returns a matplotlib figure of a whole study.
 """
 
@@ -21,7 +21,7 @@ from typing import Any, Literal
 from rmtfl.errors import BadInput
 from rmtfl.setup import Table
 
-Role = Literal["predict", "trial", "quantities", "summary", "draw", "figure"]
+Role = Literal["predict", "trial", "memory", "quantities", "summary", "draw", "figure"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Observable:
         model: the pydantic model of a row; its fields are the tables of the study file.
         predict: the prediction.
         trial: one simulated draw.
+        memory: what it needs.
         quantities: what is compared with what.
         summary: the prediction as a table.
         draw: a user's own arrays as trials.
@@ -43,6 +44,7 @@ class Observable:
     predict: str
     summary: str
     trial: str | None = None
+    memory: str | None = None
     quantities: str | None = None
     draw: str | None = None
     figure: str | None = None
@@ -76,7 +78,8 @@ _ALL = (
         model="rmtfl.setup:Setup",
         predict="rmtfl.weights:predict",
         summary="rmtfl.weights.summary:summary",
-        trial="rmtfl.montecarlo.weights:trial",
+        trial="rmtfl.montecarlo.record:trial",
+        memory="rmtfl.montecarlo.record:memory",
         quantities="rmtfl.weights.compare:quantities",
         draw="rmtfl.weights.compare:draw",
         figure="rmtfl.figures:weights_figure",

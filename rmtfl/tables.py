@@ -72,7 +72,7 @@ class Sheet:
 
 def statistical_places(standard_error: float) -> int:
     """Decimal places that show two digits of a standard error."""
-    return 1 - math.floor(math.log10(standard_error))
+    return 1 - int(f"{standard_error:.1e}".partition("e")[2])  # 0.0996 is 0.10 in two digits, and not 0.100
 
 
 def numerical_places(error: float) -> int:
@@ -84,15 +84,14 @@ def measured(value: float | None, *, standard_error: float | None = None, error:
     """A number rounded by its errors, whichever is the larger; without any, to MOST_DIGITS significant digits."""
     if value is None:
         return Measured("")
-    places = [MOST_DIGITS - 1 - (math.floor(math.log10(abs(value))) if value else 0)]
-    if error > 0:
-        places.append(numerical_places(error))
+    places = [numerical_places(error)] if error > 0 else []
     if standard_error:
         places.append(statistical_places(standard_error))
-    text = fixed(value, min(places))
-    if standard_error is None or not standard_error:
-        return Measured(_without_zeros(text) if len(places) == 1 else text)
-    return Measured(text, fixed(standard_error, min(places)))
+        return Measured(fixed(value, min(places)), fixed(standard_error, min(places)))
+    if value:
+        places.append(MOST_DIGITS - 1 - math.floor(math.log10(abs(value))))
+    text = fixed(value, min(places, default=0))
+    return Measured(text if error > 0 else _without_zeros(text))
 
 
 def fixed(value: float, places: int) -> str:

@@ -7,6 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rmtfl.compare import Results, compare_rows
 from rmtfl.errors import BadInput, RmtflError
 from rmtfl.study import Row, Study
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from rmtfl.store import Store
 
 Document = Mapping[str, Any]
+Draws = Mapping[str, NDArray[np.float64]]
 
 
 def predict_rows(study: Study) -> list[dict[str, Any]]:
@@ -33,6 +37,16 @@ def predict_rows(study: Study) -> list[dict[str, Any]]:
     return documents
 
 
+class Watcher:
+    """Is told how a run goes; this one keeps it to itself."""
+
+    def progress(self, done: int, total: int) -> None:
+        """So many of the trials that were missing are done."""
+
+    def remark(self, text: str) -> None:
+        """Something worth knowing that is no result."""
+
+
 def validate(
     study: Study,
     path: Path,
@@ -40,33 +54,49 @@ def validate(
     workers: int | None = None,
     scheduler: str | None = None,
     force: bool = False,
+    watcher: Watcher | None = None,
 ) -> Results:
     """Predict every row, simulate what the store does not hold yet, and compare.
 
     Args:
         study: the study.
         path: of its store, made where there is none, resumed where there is one.
-        workers: the number of worker processes.
+        workers: the number of worker processes; None for what the machine allows.
         scheduler: the address of a Dask scheduler to use instead.
-        force: whether to start anew where the store is another study's.
+        force: whether to start anew; an old store is kept under another name.
+        watcher: is told of progress.
 
     Raises:
-        BadInput, ToleranceNotMet: before anything is simulated, if a prediction cannot be made.
+        BadInput, ToleranceNotMet: before anything is simulated, if a prediction cannot be made or the trials do not
+            fit into memory.
     """
+    from rmtfl.montecarlo.executors import open_pool
+    from rmtfl.montecarlo.memory import fitting_workers
     from rmtfl.montecarlo.run import run
     from rmtfl.store import Store
 
+    watcher = watcher or Watcher()
     if not study.simulable:
         raise BadInput(f"{study.path}: key 'sizes.width': value limit: expected at least one width to simulate")
+    trial, memory = study.kind.function("trial"), study.kind.function("memory")
     predictions = predict_rows(study)
+    if scheduler is None:
+        workers = fitting_workers({row.label: memory(row.setup) for row in study.simulable}, workers)
     with Store.open(path, study, force=force) as store:
+        if store.moved_aside:
+            watcher.remark(f"the old store is kept as {store.moved_aside}")
         for row, prediction in zip(study.rows, predictions, strict=True):
             store.save_prediction(row, prediction)
-        run(study, store, workers=workers, scheduler=scheduler)
+        missing = len(store.pending())
+        if missing:
+            watcher.progress(0, missing)
+            with open_pool(min(workers or 1, missing), scheduler) as pool:
+                for done, _ in enumerate(run(store, trial, pool), 1):
+                    watcher.progress(done, missing)
         return _compared(study, store)[0]
 
 
-def recorded(study: Study, path: Path) -> tuple[Results, list[list[Document]]]:
+def recorded(study: Study, path: Path, watcher: Watcher | None = None) -> tuple[Results, list[Draws]]:
     """What a store holds of a study, and each row's trials; nothing is computed but the comparison.
 
     Raises:
@@ -75,18 +105,21 @@ def recorded(study: Study, path: Path) -> tuple[Results, list[list[Document]]]:
     from rmtfl.store import Store
 
     if not path.is_file():
-        raise BadInput(f"{path}: there is no store; `rmtfl validate` makes it")
+        raise BadInput(f"{path}: there is no store here; expected the one that `rmtfl validate` makes")
     with Store.open(path, study) as store:
+        missing = len(store.pending())
+        if missing and watcher:
+            watcher.remark(f"{path}: {missing} trials are not done yet; `rmtfl validate` goes on with them")
         return _compared(study, store)
 
 
-def _compared(study: Study, store: Store) -> tuple[Results, list[list[Document]]]:
-    rows: list[tuple[Row, Document, list[Document]]] = []
+def _compared(study: Study, store: Store) -> tuple[Results, list[Draws]]:
+    rows: list[tuple[Row, Document, Draws]] = []
     for row in study.rows:
         prediction = store.prediction(row)
         if prediction is None:
-            raise BadInput(f"the store holds no prediction of row {row.label}; `rmtfl validate` makes it")
-        rows.append((row, prediction, list(store.trials(row))))
+            raise BadInput(_placed(study, row, f"{store.path} holds no prediction of it; `rmtfl validate` makes it"))
+        rows.append((row, prediction, store.trials(row) if row in study.simulable else {}))
     return compare_rows(study, rows), [trials for _, _, trials in rows]
 
 

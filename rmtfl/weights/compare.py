@@ -24,6 +24,8 @@ from rmtfl.gaussian import hermite_coefficient
 from rmtfl.outliers import RigidBulk
 from rmtfl.setup import Setup
 
+Draws = Mapping[str, NDArray[np.float64]]
+
 FIRST_LOCATION = 0.03  # of the largest outlier, relative
 LATER_LOCATION = 0.05  # of a later outlier, relative
 LATER_LOCATION_DEFORMED = 0.12  # the same where the update's noise is larger: kinks, a mean of the target, label noise
@@ -33,15 +35,14 @@ EDGE_MARGIN = 2.0  # times N^(-2/3) the edge: the scale on which the top of the 
 ONE_DRAW = 1.5  # times N^(-1/2) the location: a generous standard deviation of an outlier in one draw
 
 
-def quantities(setup: Setup, prediction: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> Iterator[Quantity]:
+def quantities(setup: Setup, prediction: Mapping[str, Any], trials: Draws) -> Iterator[Quantity]:
     """What is compared in one row.
 
     Args:
         setup: the row.
         prediction: its document, at a width or in the limit.
-        trials: simulated draws, each with 'singular_values' (descending) and, unless the target's direction is not
-            known, 'alignments'; more than two for a standard error, none for a prediction alone. A draw with
-            'standalone' true is the user's own and single: its spread is taken from ONE_DRAW.
+        trials: 'singular_values' of shape (trials, values), descending, and 'alignments' alike, where the target's
+            direction is known; empty where nothing is simulated. A single draw has its spread from ONE_DRAW.
     """
     if setup.sizes.width == "limit":
         yield from _limit(prediction)
@@ -57,7 +58,7 @@ def _limit(prediction: Mapping[str, Any]) -> Iterator[Quantity]:
         )
 
 
-def _outliers(setup: Setup, prediction: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> Iterator[Quantity]:
+def _outliers(setup: Setup, prediction: Mapping[str, Any], trials: Draws) -> Iterator[Quantity]:
     leading = [] if setup.theory.order == "leading" else leading_locations(prediction, float(setup.sizes.psi))
     for j, outlier in enumerate(prediction["outliers"]):
         location = float(outlier["location"])
@@ -72,7 +73,7 @@ def _outliers(setup: Setup, prediction: Mapping[str, Any], trials: Sequence[Mapp
             allowance=relative * location,
             reason=reason,
             judged=True,
-            spread=_spread(setup, trials, location),
+            spread=ONE_DRAW * int(setup.sizes.width) ** -0.5 * location if len(sample) == 1 else None,
         )
         if j < len(leading):
             yield Quantity(f"outlier {j + 1}, leading order", leading[j], 0.0, sample)
@@ -91,11 +92,12 @@ def _outliers(setup: Setup, prediction: Mapping[str, Any], trials: Sequence[Mapp
         )
 
 
-def _bulk(setup: Setup, prediction: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> Iterator[Quantity]:
+def _bulk(setup: Setup, prediction: Mapping[str, Any], trials: Draws) -> Iterator[Quantity]:
     count = len(prediction["outliers"])
     yield Quantity("bulk edge", float(prediction["bulk"]["upper"]), 0.0, _nth(trials, "singular_values", count))
     edge = count_edge(setup, prediction)
-    observed = tuple(float(sum(value > edge for value in trial["singular_values"])) for trial in trials)
+    values = np.asarray(trials.get("singular_values", np.empty((0, 0))))
+    observed = tuple((values > edge).sum(axis=1).astype(float).tolist())
     yield Quantity("outliers observed", float(count), 0.0, observed)
 
 
@@ -132,18 +134,21 @@ def leading_locations(prediction: Mapping[str, Any], psi: float) -> list[float]:
     return [bulk.location(strength) for strength in prediction["leading"] if strength > bulk.threshold]
 
 
-def draw(arrays: Sequence[NDArray[Any]], setup: Setup) -> list[dict[str, Any]]:
-    """A user's weight matrices or lists of singular values as trials.
+def draw(arrays: Sequence[NDArray[Any]], setup: Setup) -> dict[str, NDArray[np.float64]]:
+    """A user's weight matrices or lists of singular values as trials, one a draw.
 
     Args:
         arrays: each of one dimension (singular values in any order) or two (a matrix of shape N × d, w_i ~ N(0, I/d)).
         setup: the row they belong to.
 
+    Returns:
+        'singular_values' of shape (draws, values), descending: as many as the shortest list has.
+
     Raises:
         BadInput: for a matrix of another shape, or anything that is no spectrum.
     """
     shape = (int(setup.sizes.width), setup.sizes.dimension)
-    trials = []
+    spectra = []
     for array in arrays:
         if array.ndim == 2 and array.shape != shape:
             raise BadInput(f"a matrix of shape {array.shape}; expected (N, d) = {shape}")
@@ -152,18 +157,14 @@ def draw(arrays: Sequence[NDArray[Any]], setup: Setup) -> list[dict[str, Any]]:
             raise BadInput(f"a singular value of {values[-1]:g}; expected none below 0")
         if len(values) > min(shape):
             raise BadInput(f"{len(values)} singular values; expected at most min(N, d) = {min(shape)}")
-        spectrum = [float(value) for value in values]
-        trials.append({"singular_values": spectrum, "spectrum": spectrum, "standalone": len(arrays) == 1})
-    return trials
+        spectra.append(values)
+    shortest = min(len(values) for values in spectra)
+    return {"singular_values": np.array([values[:shortest] for values in spectra])}
 
 
-def _nth(trials: Sequence[Mapping[str, Any]], key: str, index: int) -> tuple[float, ...]:
+def _nth(trials: Draws, key: str, index: int) -> tuple[float, ...]:
     """The index-th number of every trial; empty where a trial has none, as for a matrix with fewer singular values."""
-    if any(len(trial.get(key, ())) <= index for trial in trials):
+    values = trials.get(key)
+    if values is None or values.shape[1] <= index:
         return ()
-    return tuple(float(trial[key][index]) for trial in trials)
-
-
-def _spread(setup: Setup, trials: Sequence[Mapping[str, Any]], location: float) -> float | None:
-    alone = any(trial.get("standalone", False) for trial in trials)
-    return ONE_DRAW * int(setup.sizes.width) ** -0.5 * location if alone else None
+    return tuple(values[:, index].tolist())

@@ -1,0 +1,99 @@
+"""Figures: what they show, and the files they make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rmtfl import figures
+from rmtfl.compare import compare_rows
+from rmtfl.errors import BadInput
+from rmtfl.study import from_document
+
+
+def results_of(document, agreeing, *, count=3):
+    study = from_document(document)
+    trials = [agreeing.trials(row, count) if row in study.simulable else {} for row in study.rows]
+    rows = [(row, agreeing.prediction(row), draws) for row, draws in zip(study.rows, trials, strict=True)]
+    return compare_rows(study, rows), trials
+
+
+def texts(figure):
+    found = [figure.get_suptitle(), *(part.get_suptitle() for part in figure.subfigs)]
+    for axes in figure.axes:
+        found += [axes.get_xlabel(), axes.get_title(), axes.get_title(loc="left")]
+        found += [text.get_text() for text in axes.texts]
+    return found
+
+
+@pytest.mark.parametrize("suffix", [".pdf", ".svg", ".png"])
+def test_equal_figures_give_equal_files(suffix, tmp_path, study_document, agreeing):
+    contents = []
+    for name in ("first", "second"):
+        path = tmp_path / f"{name}{suffix}"
+        figures.save(figures.weights_figure(*results_of(study_document, agreeing)), path)
+        contents.append(path.read_bytes())
+    assert contents[0] == contents[1]
+    assert len(contents[0]) > 1000
+
+
+@pytest.mark.parametrize("path", ["figure.xyz", "figure", "missing/figure.png"])
+def test_places_that_cannot_be_written(path, tmp_path):
+    with pytest.raises(BadInput, match="expected"):
+        figures.save(figures.phase_diagram(), tmp_path / path)
+
+
+def test_predicted_and_simulated_are_both_drawn(study_document, agreeing):
+    results, trials = results_of(study_document, agreeing)
+    bulk, outliers = figures.weights_figure(results, trials).axes
+    assert bulk.patches and bulk.lines
+    vertical = {line.get_xdata()[0] for line in outliers.lines if len(set(line.get_xdata())) == 1}
+    assert {outlier["location"] for outlier in results.rows[0].prediction["outliers"]} <= vertical
+    dots = [line for line in outliers.lines if line.get_marker() == "o"]
+    assert [line.get_xdata()[0] for line in dots] == trials[0]["singular_values"][:, 0].tolist()
+
+
+def test_widths_give_one_panel_a_setting_and_a_convergence_panel(study_document, agreeing):
+    study_document["sizes"]["width"] = [60, 80]
+    study_document["sweep"] = {"training.batches": ["reused", "independent"]}
+    found = texts(figures.weights_figure(*results_of(study_document, agreeing)))
+    assert "N = 80, batches reused" in found and "N = 80, batches independent" in found
+    assert "Distance to the simulated mean" in found
+    assert not [text for text in found if "N = 60" in text]
+
+
+def test_swept_exponents_give_a_phase_diagram_with_counts(study_document, agreeing):
+    study_document["sweep"] = {"training.alpha.0": ["1/10", "2/10"], "training.alpha.1": ["3/10"]}
+    found = texts(figures.weights_figure(*results_of(study_document, agreeing)))
+    assert found.count("2/2") == 2
+    assert "α₁" in found
+
+
+def test_more_settings_than_fit_on_a_page(study_document, agreeing):
+    study_document["sweep"] = {"training.scale.0": list(range(1, 10))}
+    figure = figures.weights_figure(*results_of(study_document, agreeing))
+    assert len(figure.subfigs) == figures.MOST_PANELS
+
+
+def test_nothing_simulated_yet(study_document, agreeing):
+    results, _ = results_of(study_document, agreeing)
+    with pytest.raises(BadInput, match="no draw"):
+        figures.weights_figure(results, [{}])
+
+
+def test_the_phase_diagram_has_the_critical_lines():
+    (axes,) = figures.phase_diagram().axes
+    slopes = []
+    for line in axes.lines:
+        x, y = line.get_data()
+        slopes.append((y[200] - y[399]) / (x[399] - x[200]) if y[200] == y[200] else None)
+    assert slopes[0] == pytest.approx(1.0)
+    assert slopes[1] == pytest.approx(2.0)
+    assert len(axes.lines) == figures.MOST_COUNT - 1
+
+
+def test_only_figures_knows_matplotlib():
+    package = Path(figures.__file__).parent
+    importing = {path.name for path in package.rglob("*.py") if "import matplotlib" in path.read_text(encoding="utf-8")}
+    assert importing == {"figures.py"}
