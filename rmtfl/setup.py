@@ -74,6 +74,14 @@ def _within(
     return AfterValidator(check)
 
 
+def _link(value: object) -> Link:
+    if isinstance(value, Link):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("expected an expression in x, written as text such as 'tanh(x + 7/10)'")
+    return parse(value)
+
+
 def _trainable(link: Link) -> Link:
     if not link.is_continuous:
         raise ValueError(
@@ -90,7 +98,7 @@ StepExponent = Annotated[Rational, _within(0, Fraction(1, 2), open_high=True)]
 Ratio = Annotated[Rational, _within(0, LARGEST_RATIO, open_low=True)]
 Scale = Annotated[Rational, _within(0, LARGEST_SCALE, open_low=True)]
 Noise = Annotated[Rational, _within(0, 10**6)]
-LinkText = Annotated[Link, BeforeValidator(parse), PlainSerializer(lambda link: link.text)]
+LinkText = Annotated[Link, BeforeValidator(_link), PlainSerializer(lambda link: link.text)]
 Activation = Annotated[LinkText, AfterValidator(_trainable)]
 Width = Annotated[int, Field(strict=True, ge=2, le=LARGEST_WIDTH)]
 

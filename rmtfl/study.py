@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from rmtfl.errors import BadInput
 from rmtfl.observables import OBSERVABLES, Observable
@@ -84,12 +85,14 @@ def read(path: Path) -> Study:
         raise BadInput(f"{path}: cannot be read ({error.strerror}); expected a TOML study file") from None
     except UnicodeDecodeError:
         raise BadInput(f"{path}: is not UTF-8 text; expected a TOML study file") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also of an integer of thousands of digits
         raise BadInput(f"{path}: is not valid TOML: {error}") from None
     try:
         return from_document(document, path)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None
+    except RecursionError:
+        raise BadInput(f"{path}: is nested too deeply; expected tables of values and lists") from None
 
 
 def from_document(document: Mapping[str, Any], path: Path | None = None) -> Study:
@@ -102,7 +105,7 @@ def from_document(document: Mapping[str, Any], path: Path | None = None) -> Stud
         raise BadInput(f"key 'schema': {_found(document, 'schema')}; expected {SCHEMA}")
     title = document.get("title", "")
     if not isinstance(title, str):
-        raise BadInput(f"key 'title': {title!r}; expected text")
+        raise BadInput(f"key 'title': value {_shown(title)}; expected text")
     observable = document.get("observable")
     if not isinstance(observable, str) or observable not in OBSERVABLES:
         raise BadInput(f"key 'observable': {_found(document, 'observable')}; expected one of {', '.join(OBSERVABLES)}")
@@ -125,16 +128,16 @@ def from_document(document: Mapping[str, Any], path: Path | None = None) -> Stud
 
 def _rows(model: type[Table], body: Mapping[str, Any], sweep: Any) -> list[Row]:
     if not isinstance(sweep, Mapping):
-        raise BadInput(f"key 'sweep': {sweep!r}; expected a table of dotted keys with lists")
+        raise BadInput(f"key 'sweep': value {_shown(sweep)}; expected a table of dotted keys with lists")
     axes: list[tuple[str, list[Any]]] = []
     for key, values in sweep.items():
         if not isinstance(values, list) or not values:
-            raise BadInput(f"key 'sweep.{key}': {values!r}; expected a list that is not empty")
+            raise BadInput(f"key 'sweep.{key}': value {_shown(values)}; expected a list that is not empty")
         axes.append((key, values))
     width = body.get("sizes", {}).get("width") if isinstance(body.get("sizes"), Mapping) else None
     if isinstance(width, list) and "sizes.width" not in sweep:
         if not width:
-            raise BadInput("key 'sizes.width': []; expected a number or a list that is not empty")
+            raise BadInput("key 'sizes.width': value []; expected a number or a list that is not empty")
         axes.append(("sizes.width", width))
     count = 1
     for _, values in axes:
@@ -205,18 +208,41 @@ def _validated(model: type[T], values: Any, prefix: tuple[str, ...]) -> T:
 
 def _message(error: ValidationError, prefix: tuple[str, ...]) -> str:
     """The first thing wrong, with its dotted key, its value and what would be accepted."""
-    first = error.errors(include_url=False)[0]
-    location = [str(part) for part in (*prefix, *first["loc"]) if not str(part).startswith(("literal[", "constrained"))]
-    location = [part for part in location if part not in ("int", "str", "float")]
-    key = ".".join(location) or "study"
-    reason = first["msg"].removeprefix("Value error, ")
+    errors = error.errors(include_url=False)
+    first = errors[0]
+    key = _dotted(first["loc"], prefix)
+    table, _, name = key.rpartition(".")
     match first["type"]:
         case "missing":
-            return f"key {key!r}: is missing"
+            return f"key {key!r}: is missing; expected {f'a value for {name} in [{table}]' if table else 'a table'}"
         case "extra_forbidden":
-            return f"key {key!r}: nothing reads it; value {_shown(first['input'])}"
-        case _:
-            return f"key {key!r}: value {_shown(first['input'])}: {reason[:1].lower()}{reason[1:]}"
+            return f"key {key!r}: value {_shown(first['input'])}: nothing reads it; expected no such key"
+    # Where several types are accepted, each has a reason of its own.
+    reasons = dict.fromkeys(_reason(other) for other in errors if _dotted(other["loc"], prefix) == key)
+    return f"key {key or 'study'!r}: value {_shown(first['input'])}: {', or '.join(reasons)}"
+
+
+def _dotted(location: tuple[int | str, ...], prefix: tuple[str, ...]) -> str:
+    """The place of an error as a dotted key, without the types that pydantic tried there."""
+    parts = [str(part) for part in (*prefix, *location)]
+    return ".".join(part for part in parts if part not in _TYPES and not part.startswith(("literal[", "constrained")))
+
+
+_TYPES = ("int", "str", "float")
+
+
+def _reason(error: ErrorDetails) -> str:
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "tuple_type":
+            return "expected a list"
+        case "too_short":
+            return f"expected at least {context['min_length']} entries"
+        case "too_long":
+            return f"expected at most {context['max_length']} entries"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return "expected a table"
+    return error["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
 
 
 def _found(document: Mapping[str, Any], key: str) -> str:
@@ -226,5 +252,8 @@ def _found(document: Mapping[str, Any], key: str) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_shown(v) for v in value) + "]"
-    text = value if isinstance(value, str) else repr(value)
+    try:
+        text = value if isinstance(value, str) and value.isprintable() else repr(value)
+    except ValueError:  # Python writes no integer of thousands of digits
+        text = "an integer of thousands of digits"
     return text if len(text) <= 120 else text[:117] + "..."
