@@ -70,7 +70,7 @@ def density(x: Array) -> Array:
     return np.asarray(np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi))
 
 
-def rule(kinks: Sequence[float], level: int, reach: float) -> tuple[Array, Array]:
+def rule(kinks: Sequence[float], level: float, reach: float) -> tuple[Array, Array]:
     """Nodes and weights for E f(h), h ~ N(0, 1): trapezoid if there are no kinks, else panels cut at them."""
     inside = sorted({k for k in kinks if -reach < k < reach})
     step = 0.5 * SHRINK**level

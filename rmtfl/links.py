@@ -60,14 +60,14 @@ class Link:
         """The kinks as floats."""
         return tuple(float(k) for k in self.kinks)
 
-    @property
+    @cached_property
     def is_polynomial(self) -> bool:
         """Whether the link is one polynomial with rational coefficients, so that its moments are rationals."""
         if self.kinks or not self.pieces[0].is_polynomial(X):
             return False
         return all(c.is_Rational for c in sp.Poly(self.pieces[0], X).all_coeffs())
 
-    @property
+    @cached_property
     def is_piecewise_linear(self) -> bool:
         """Whether every piece is a straight line (relu, abs, clip): its Gaussian smoothing has a closed form."""
         return all(sp.diff(piece, X, 2) == 0 for piece in self.pieces)
@@ -81,7 +81,7 @@ class Link:
         left, right = self.pieces[index], self.pieces[index + 1]
         return sp.simplify(sp.diff(right - left, X, order).subs(X, self.kinks[index]))
 
-    @property
+    @cached_property
     def is_continuous(self) -> bool:
         """Whether the pieces meet at every kink."""
         return all(self.jump(i) == 0 for i in range(len(self.kinks)))

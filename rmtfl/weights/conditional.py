@@ -1,0 +1,138 @@
+"""Averages over a neuron after step one: E σ(h⁽¹⁾) and E σ'(h⁽¹⁾) given its ā and what a sample knows.
+
+On a sample of the second batch the preactivation after step one is (theory/two-step.md, `two-step.preactivation`)
+
+    h⁽¹⁾ = κ h + S (μ₁ G + ξ + ρ φ y σ'(h)),    S = s₁ ā,  κ = 1 + S c₀ μ₂,  ξ ~ N(0, φ m₂ v₁),
+
+with ρ = 1 for a reused batch and 0 for independent ones. Independent: given (ā, G) one Gaussian. Reused and smooth: ξ
+and μ₁ G enter only through their sum w, so the average over h is taken on a grid in w and the average over ξ is Mehler's
+formula, exact for polynomials in w. Reused and kinked: the average over ξ is taken first (it smooths the kinks, with a
+closed form for piecewise-linear links), then the one over h, on panels graded around each kink of σ, where the smoothed
+kinks of the outer σ lie at a distance of order S.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmtfl.gaussian import density, panels, rule
+from rmtfl.links import Link
+from rmtfl.weights.second_layer import hermite_rule, orthonormal_hermite
+from rmtfl.weights.smoothing import REACH, smooth, value_and_derivative
+from rmtfl.weights.statistics import Statistics
+
+Array = NDArray[np.float64]
+Both = tuple[Array, Array]
+
+
+def independent(link: Link, stats: Statistics, shift: Array, direction: Array, level: float) -> Both:
+    """(E σ(h⁽¹⁾), E σ'(h⁽¹⁾)) for independent batches, of shape (len(shift), len(direction)).
+
+    Args:
+        link: the activation.
+        stats: its moments and the data's.
+        shift: values of S = s₁ ā.
+        direction: values of G.
+        level: refinement of the quadrature.
+    """
+    kappa = 1 + shift * stats.c0 * stats.mu2
+    spread = np.hypot(kappa, shift * stats.specific)
+    return smooth(link, np.multiply.outer(shift * stats.mu1, direction), spread[:, None], level)
+
+
+def reused(
+    link: Link, stats: Statistics, shift: Array, direction: Array, label: Array, order: int, level: float
+) -> Both:
+    """The same for a reused batch, of shape (len(shift), len(direction), len(label)).
+
+    Args:
+        link: the activation.
+        stats: its moments and the data's.
+        shift: values of S = s₁ ā.
+        direction: values of G/τ, standard Gaussian.
+        label: values of y.
+        order: of the Gauss-Hermite rule in w = μ₁ G + ξ (smooth links).
+        level: refinement of the average over h.
+    """
+    if link.kinks:
+        return _reused_kinked(link, stats, shift, stats.tau * direction, label, level)
+    return _reused_smooth(link, stats, shift, direction, label, order, level)
+
+
+def _reused_smooth(
+    link: Link, stats: Statistics, shift: Array, direction: Array, label: Array, order: int, level: float
+) -> Both:
+    both = value_and_derivative(link)
+    h, weight = rule((), level, REACH)
+    slope = both(h)[1]
+    nodes, node_weights = hermite_rule(order)
+    known = stats.mu1 * stats.tau
+    spread = math.hypot(known, stats.specific)
+    transfer = _mehler(nodes, node_weights, direction, known / spread if spread else 0.0)
+    value, derivative = np.empty((2, shift.size, order, label.size))
+    self_term = stats.phi * label[:, None] * slope
+    for i, s in enumerate(shift):
+        base = (1 + s * stats.c0 * stats.mu2) * h + s * self_term
+        for j, w in enumerate(spread * nodes):
+            f, df = both(base + s * w)
+            value[i, j], derivative[i, j] = f @ weight, df @ weight
+    return np.matmul(transfer, value), np.matmul(transfer, derivative)
+
+
+def _mehler(nodes: Array, weights: Array, direction: Array, correlation: float) -> Array:
+    """The matrix taking a function's values at Gauss-Hermite nodes u to E[f(u) | g] at given g, corr(u, g) given."""
+    order = nodes.size
+    basis = orthonormal_hermite(np.concatenate([nodes, direction]), order)
+    at_nodes, at_direction = basis[:, :order], basis[:, order:]
+    return np.asarray((at_direction.T * correlation ** np.arange(order)) @ (at_nodes * weights))
+
+
+def _reused_kinked(link: Link, stats: Statistics, shift: Array, direction: Array, label: Array, level: float) -> Both:
+    slope = link.derivative().numpy()
+    shape = (shift.size, direction.size, label.size)
+    value, derivative = np.empty(shape), np.empty(shape)
+    furthest = abs(stats.mu1) * np.max(np.abs(direction)) + stats.phi * np.max(np.abs(label)) * _steepest(link)
+    for i, s in enumerate(shift):
+        kappa = 1 + s * stats.c0 * stats.mu2
+        width = abs(s) * stats.specific
+        h, weight = _graded(link.breakpoints, width, abs(s) * furthest, kappa, level)
+        mean = kappa * h + s * stats.phi * label[:, None] * slope(h)
+        for j, shifted in enumerate(s * stats.mu1 * direction):
+            f, df = smooth(link, mean + shifted, width, level)
+            value[i, j], derivative[i, j] = f @ weight, df @ weight
+    return value, derivative
+
+
+def _steepest(link: Link) -> float:
+    """The largest |σ'| over the bulk of the Gaussian: how far the self term can push."""
+    return float(np.max(np.abs(link.derivative().numpy()(np.linspace(-6.0, 6.0, 241)))))
+
+
+def _graded(cuts: tuple[float, ...], width: float, furthest: float, kappa: float, level: float) -> tuple[Array, Array]:
+    """Panels in h for N(0, 1), cut at the kinks and fine around them.
+
+    The outer kinks, smoothed over `width`, sit within `furthest` of each cut (both divided by κ): panels of about that
+    width fill that range, and double in length beyond it.
+    """
+    scale = max(abs(kappa), 1e-3)
+    fine, far = 2.5 * width / scale, min(furthest / scale, 2 * REACH)
+    offsets = [0.0]
+    while offsets[-1] < 2 * REACH:
+        last = offsets[-1]
+        offsets.append(last + (fine if last < far else max(fine, min(last - far + fine, 1.5))))
+    reach = REACH
+    inside = [c for c in cuts if -reach < c < reach]
+    edges = {-reach, reach, *inside}
+    for cut in inside:
+        for sign in (-1.0, 1.0):
+            edges.update(cut + sign * offset for offset in offsets if abs(cut + sign * offset) < reach)
+    kept: list[float] = []
+    for edge in sorted(edges):
+        if kept and edge - kept[-1] < 1e-3 * fine and edge not in inside:
+            continue
+        kept.append(edge)
+    x, w = panels(kept, 3 + round(3 * level))
+    return x, w * density(x)
