@@ -38,11 +38,12 @@ def read_arrays(path: Path) -> list[NDArray[np.float64]]:
 
 
 def _numpy(path: Path) -> dict[str, NDArray[Any]]:
-    loaded = np.load(path, allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-        return {"the array": loaded}
-    with loaded:
-        return {f"array {name!r}": loaded[name] for name in loaded.files}
+    with path.open("rb") as file:  # numpy leaves a broken archive open
+        loaded = np.load(file, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {"the array": loaded}
+        with loaded:
+            return {f"array {name!r}": loaded[name] for name in loaded.files}
 
 
 def _csv(path: Path) -> dict[str, NDArray[Any]]:

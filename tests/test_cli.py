@@ -1,0 +1,427 @@
+"""The command line: what it prints where, and with which exit status."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from rmtfl import __version__
+from rmtfl.cli import app
+from rmtfl.errors import ToleranceNotMet
+from rmtfl.montecarlo.run import sample
+from rmtfl.observables import OBSERVABLES, Observable
+from rmtfl.study import read
+
+TOML = """
+schema = 1
+title = "Two steps"
+observable = "weights"
+[network]
+activation = "tanh(x + 7/10)"
+[data]
+target = "tanh(x)"
+[sizes]
+width_ratio = 1
+sample_ratio = 1
+width = [40, 60]
+[training]
+batches = "reused"
+alpha = ["3/10", "3/10"]
+scale = [2, 6]
+[theory]
+tolerance = 1e-6
+[montecarlo]
+trials = 3
+seed = 5
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Document:
+    """What `predict` of an observable returns."""
+
+    document: dict[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        return self.document
+
+
+@dataclasses.dataclass(frozen=True)
+class Patched(Observable):
+    """An observable with another prediction."""
+
+    other: Callable[[Any], Document] | None = None
+
+    def function(self, role):
+        return self.other if role == "predict" else super().function(role)
+
+
+@pytest.fixture
+def predicting(monkeypatch):
+    """Put another prediction in the place of the package's."""
+
+    def patch(function):
+        fields = {f.name: getattr(OBSERVABLES["weights"], f.name) for f in dataclasses.fields(Observable)}
+        monkeypatch.setitem(OBSERVABLES, "weights", Patched(**fields, other=function))
+
+    return patch
+
+
+def simulated_prediction(shift: float = 1.0) -> Callable[[Any], Document]:
+    """A prediction that is the mean of what will be simulated, times a factor."""
+
+    def predict(setup):
+        from rmtfl.montecarlo.weights import trial
+
+        draws = sample("weights", setup, 3, 5, trial)
+        location = shift * float(draws["singular_values"][:, 0].mean())
+        alignment = float(draws["alignments"][:, 0].mean())
+        return Document(
+            {
+                "threshold": 1,
+                "critical": False,
+                "generic_count": 2,
+                "count": 1,
+                "bulk": {"lower": 0.0, "upper": 2.0, "top": 2.0},
+                "spikes": [{"strength": location, "error": 1e-9}],
+                "outliers": [{"location": location, "alignment": alignment, "error": 1e-9}],
+                "leading": [1.5 * location],
+            }
+        )
+
+    return predict
+
+
+@pytest.fixture
+def study(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text(TOML, encoding="utf-8")
+    return path
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], prog_name="rmtfl")
+
+
+def refused(*arguments):
+    """The one message of a command that exits 2 with nothing on stdout."""
+    found = run(*arguments)
+    assert found.exit_code == 2, found.output
+    assert found.stdout == ""
+    assert "Traceback" not in found.stderr
+    return found.stderr
+
+
+class TestValidate:
+    @pytest.fixture
+    def validated(self, study, predicting):
+        predicting(simulated_prediction())
+        found = run("validate", study, "--workers", 1)
+        assert found.exit_code == 0, found.output
+        return found
+
+    def test_agreement_exits_0(self, validated):
+        assert "outlier 1" in validated.stdout and "all agree" in validated.stdout
+        assert "disagree" not in validated.stdout
+        assert validated.stderr == ""
+
+    def test_disagreement_exits_1(self, study, predicting):
+        predicting(simulated_prediction(shift=1.5))
+        found = run("validate", study, "--workers", 1, "--json")
+        assert found.exit_code == 1
+        document = json.loads(found.stdout)
+        assert document["agreement"] is False
+        verdicts = {c["name"]: c["verdict"] for c in document["rows"][0]["comparisons"]}
+        assert verdicts["outlier 1"] == "disagrees"
+        assert verdicts["alignment 1"] == "agrees"
+        assert verdicts["bulk edge"] == "not judged"
+
+    def test_json_is_one_document(self, study, validated):
+        document = json.loads(run("validate", study, "--json").stdout)
+        assert (document["schema"], document["observable"], document["agreement"]) == (1, "weights", True)
+        first = document["rows"][0]
+        assert first["inputs"]["width"] == 40
+        assert first["prediction"]["count"] == 1
+        assert {"prediction", "error", "mean", "standard_error", "gap", "relative_gap", "z_score", "allowance"} <= set(
+            first["comparisons"][0]
+        )
+
+    def test_a_store_is_resumed_and_not_drawn_again(self, study, validated):
+        store = study.with_suffix(".sqlite")
+        before = store.read_bytes()
+        again = run("validate", study, "--workers", 1)
+        assert again.stdout == validated.stdout
+        assert len(store.read_bytes()) == len(before)
+
+    def test_force_keeps_the_old_store(self, study, validated):
+        found = run("validate", study, "--workers", 1, "--force")
+        assert found.exit_code == 0
+        assert found.stdout == validated.stdout
+        assert "the old store is kept as" in found.stderr
+        assert len(list(study.parent.glob("study.sqlite*"))) == 2
+
+    @pytest.mark.parametrize("style", ["markdown", "latex", "csv"])
+    def test_tables_come_from_the_store(self, study, validated, predicting, style):
+        predicting(lambda setup: pytest.fail("a table predicts nothing"))
+        first, second = (run("table", study, "--format", style) for _ in range(2))
+        assert (first.exit_code, first.stderr) == (0, "")
+        assert first.stdout == second.stdout
+        assert "outlier 1" in first.stdout
+        assert str(study.parent) not in first.stdout
+
+    def test_csv_columns(self, study, validated):
+        lines = list(csv.DictReader(io.StringIO(run("table", study, "--format", "csv").stdout)))
+        assert {"width", "quantity", "predicted", "simulated", "simulated standard error", "verdict"} <= set(lines[0])
+
+    @pytest.mark.parametrize("suffix", ["pdf", "png", "svg"])
+    def test_figures_come_from_the_store(self, study, validated, suffix):
+        output = study.parent / f"figure.{suffix}"
+        found = run("figure", study, "-o", output)
+        assert (found.exit_code, found.stdout) == (0, "")
+        assert output.stat().st_size > 5000
+
+    def test_a_figure_of_an_unknown_kind(self, study, validated):
+        assert "'.xyz'" in refused("figure", study, "-o", study.parent / "figure.xyz")
+
+    def test_no_store(self, study):
+        for command in (["table", study], ["figure", study, "-o", "x.png"]):
+            assert "there is no store" in refused(*command)
+        assert not study.with_suffix(".sqlite").exists()
+
+    def test_a_store_of_another_study(self, study, validated):
+        study.write_text(TOML.replace("seed = 5", "seed = 6"), encoding="utf-8")
+        assert "another study" in refused("table", study)
+
+    def test_a_store_that_is_none(self, study):
+        other = study.parent / "other.sqlite"
+        other.write_text("not a database", encoding="utf-8")
+        assert "other.sqlite" in refused("table", study, "--store", other)
+        assert other.read_text(encoding="utf-8") == "not a database"
+
+    def test_the_limit_alone_cannot_be_simulated(self, study):
+        study.write_text(TOML.replace("[40, 60]", '"limit"'), encoding="utf-8")
+        assert "sizes.width" in refused("validate", study)
+
+    def test_nothing_judged_is_said(self, study, predicting):
+        bare = simulated_prediction()
+
+        def predict(setup):
+            return Document(bare(setup).document | {"count": 0, "outliers": []})
+
+        predicting(predict)
+        found = run("validate", study, "--workers", 1)
+        assert found.exit_code == 0
+        assert "nothing was judged" in found.stderr
+
+    def test_a_tolerance_out_of_reach_exits_3_and_gives_no_number(self, study, predicting):
+        def predict(setup):
+            raise ToleranceNotMet("reached 1e-3, asked for 1e-6")
+
+        predicting(predict)
+        for command in ("predict", "validate"):
+            found = run(command, study)
+            assert (found.exit_code, found.stdout) == (3, "")
+            assert "reached 1e-3" in found.stderr and "width = 40" in found.stderr
+        assert not study.with_suffix(".sqlite").exists()
+
+
+class TestPredict:
+    def test_for_a_reader(self, study, predicting):
+        predicting(simulated_prediction())
+        found = run("predict", study)
+        assert found.exit_code == 0
+        assert "width = 60" in found.stdout and "threshold K = 1" in found.stdout
+
+    def test_json(self, study, predicting):
+        predicting(simulated_prediction())
+        document = json.loads(run("predict", study, "--json").stdout)
+        assert (document["schema"], document["observable"]) == (1, "weights")
+        assert [row["inputs"]["width"] for row in document["rows"]] == [40, 60]
+        assert document["rows"][0]["prediction"]["outliers"][0]["error"] == 1e-9
+
+    def test_no_digit_is_lost_in_a_pipe(self, study, predicting, monkeypatch):
+        monkeypatch.setenv("COLUMNS", "20")
+        digits = "3." + "1415926535" * 12
+        document = simulated_prediction()(read(study).rows[0].setup).document
+        document["spikes"][0]["strength"] = digits
+        predicting(lambda setup: Document(document))
+        assert digits in run("predict", study).stdout
+
+    def test_a_number_that_is_not_finite_is_never_printed(self, study, predicting):
+        document = simulated_prediction()(read(study).rows[0].setup).document
+        document["leading"] = [float("nan")]
+        predicting(lambda setup: Document(document))
+        found = run("predict", study, "--json")
+        assert found.exit_code != 0
+        assert "NaN" not in found.stdout
+
+
+class TestCompare:
+    @pytest.fixture
+    def spectrum(self, study, predicting):
+        """A function that writes what was drawn at width 60, in one of the formats."""
+        predicting(simulated_prediction())
+        from rmtfl.montecarlo.weights import trial
+
+        values = sample("weights", read(study).rows[1].setup, 3, 5, trial)["singular_values"]
+
+        def write(name, factor=1.0):
+            path = study.parent / name
+            if path.suffix == ".npz":
+                np.savez(path, *(factor * values))
+            elif path.suffix == ".npy":
+                np.save(path, factor * values.mean(axis=0))
+            else:
+                np.savetxt(path, factor * values.mean(axis=0), header="singular value", comments="")
+            return path
+
+        return write
+
+    @pytest.mark.parametrize("name", ["own.npz", "own.npy", "own.csv"])
+    def test_agreement(self, study, spectrum, name):
+        found = run("compare", study, "--spectrum", spectrum(name), "--row", 2)
+        assert found.exit_code == 0, found.output
+        assert "outlier 1" in found.stdout and "alignment" not in found.stdout
+
+    @pytest.mark.parametrize("name", ["own.npz", "own.npy"])
+    def test_disagreement(self, study, spectrum, name):
+        found = run("compare", study, "--spectrum", spectrum(name, 2.0), "--row", 2, "--json")
+        assert found.exit_code == 1
+        assert json.loads(found.stdout)["agreement"] is False
+
+    def test_a_matrix_finds_its_row(self, study, spectrum):
+        path = study.parent / "matrix.npy"
+        np.save(path, np.random.default_rng(0).normal(size=(60, 60)) / 60**0.5)
+        found = run("compare", study, "--spectrum", path, "--json")
+        assert json.loads(found.stdout)["rows"][0]["inputs"]["width"] == 60
+
+    def test_rows_that_do_not_fit(self, study, spectrum):
+        values, matrix = spectrum("own.npy"), study.parent / "matrix.npy"
+        np.save(matrix, np.ones((60, 59)))
+        assert "more than one row fits" in refused("compare", study, "--spectrum", values)
+        assert "no row has the sizes" in refused("compare", study, "--spectrum", matrix)
+        assert "expected 1 to 2" in refused("compare", study, "--spectrum", values, "--row", 3)
+        assert "expected (N, d) = (40, 40)" in refused("compare", study, "--spectrum", matrix, "--row", 1)
+
+    @pytest.mark.parametrize(
+        ("name", "content"),
+        [
+            ("none.npy", None),
+            ("bad.npy", b"nothing"),
+            ("bad.npz", b"PK\x03\x04nothing"),
+            ("empty.csv", b""),
+            ("header.csv", b"singular value\n"),
+            ("ragged.csv", b"1,2\n3\n"),
+            ("nan.csv", b"1\nnan\n"),
+            ("words.csv", b"value\n1\ntwo\n"),
+            ("latin.csv", b"\xe9\xff\n1\n"),
+            ("own.txt", b"1\n2\n"),
+        ],
+    )
+    def test_files_that_cannot_be_used(self, study, name, content):
+        path = study.parent / name
+        if content is not None:
+            path.write_bytes(content)
+        message = refused("compare", study, "--spectrum", path, "--row", 1)
+        assert name in message and ".npz" in message
+
+    @pytest.mark.parametrize(
+        "array", [np.ones((2, 2, 2)), np.array(3.0), np.array(["a"]), np.array([1j]), np.array([{}], dtype=object)]
+    )
+    def test_arrays_that_cannot_be_used(self, study, array):
+        path = study.parent / "own.npy"
+        np.save(path, array, allow_pickle=True)
+        assert "own.npy" in refused("compare", study, "--spectrum", path, "--row", 1)
+
+
+class TestUsage:
+    def test_version(self):
+        found = run("--version")
+        assert (found.exit_code, found.stdout) == (0, f"rmtfl {__version__}\n")
+
+    def test_help_of_every_command(self):
+        for command in ("predict", "validate", "table", "figure", "compare", "threshold", "phase-diagram"):
+            found = run(command, "--help")
+            assert found.exit_code == 0 and "Usage" in found.stdout
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["unknown"],
+            ["predict"],
+            ["predict", "a.toml", "--jsn"],
+            ["table", "a.toml", "--format", "html"],
+            ["figure", "a.toml"],
+            ["compare", "a.toml"],
+            ["validate", "a.toml", "--workers", "0"],
+            ["validate", "a.toml", "--workers", "two"],
+            ["threshold", "3/10"],
+            ["threshold", "3/10", "2/5", "--jsn"],
+        ],
+    )
+    def test_usage_errors(self, arguments):
+        assert refused(*arguments)
+
+    def test_a_study_that_is_missing_or_a_folder(self, tmp_path):
+        for command in ("predict", "validate", "table"):
+            assert "none.toml" in refused(command, tmp_path / "none.toml")
+            assert str(tmp_path) in refused(command, tmp_path)
+
+    def test_a_malformed_study_names_file_key_and_value(self, study):
+        study.write_text(TOML.replace('"tanh(x)"', '"__import__(1)"'), encoding="utf-8")
+        message = refused("predict", study)
+        assert "study.toml" in message and "'data.target'" in message and "__import__" in message
+
+    def test_the_phase_diagram(self, tmp_path):
+        output = tmp_path / "phases.pdf"
+        found = run("phase-diagram", "-o", output)
+        assert (found.exit_code, found.stdout) == (0, "")
+        assert output.read_bytes().startswith(b"%PDF")
+
+
+class TestProcess:
+    """What only a process of its own shows."""
+
+    def start(self, *arguments):
+        # Predictions are not what is looked at here.
+        script = (
+            "import rmtfl.workflow as w, rmtfl.cli as c\n"
+            "w.predict_rows = c.predict_rows = lambda study: [{} for _ in study.rows]\n"
+            "c.main()"
+        )
+        command = [sys.executable, "-c", script, *map(str, arguments)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def test_the_module_is_the_command(self):
+        found = subprocess.run([sys.executable, "-m", "rmtfl", "--version"], capture_output=True, text=True, check=True)
+        assert found.stdout == f"rmtfl {__version__}\n"
+
+    def test_a_reader_that_leaves(self, study):
+        with self.start("predict", study, "--json") as process:
+            process.stdout.close()
+            message = process.stderr.read()
+        assert (process.returncode, message) == (141, "")
+
+    def test_an_interrupt(self, study):
+        study.write_text(TOML.replace("trials = 3", "trials = 100000"), encoding="utf-8")
+        with self.start("validate", study, "--workers", 1) as process:
+            deadline = time.monotonic() + 20
+            while not study.with_suffix(".sqlite").exists() and time.monotonic() < deadline:
+                time.sleep(0.05)
+            time.sleep(0.5)
+            os.kill(process.pid, signal.SIGINT)
+            out, message = process.communicate(timeout=20)
+        assert (process.returncode, out, message) == (130, "", "rmtfl: interrupted\n")
