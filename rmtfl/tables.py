@@ -37,8 +37,9 @@ class Measured:
         """In the notation that siunitx parses: 23.85(12), with the error in units of the last digit."""
         if not self.error:
             return self.value
-        digits = self.error.replace(".", "").lstrip("0") or "0"
-        return f"{self.value}({digits})"
+        mantissa, mark, exponent = self.value.partition("e")
+        unit = Decimal(1).scaleb(int(Decimal(self.value).as_tuple().exponent))
+        return f"{mantissa}({Decimal(self.error) / unit:f}){mark}{exponent}"
 
 
 @dataclass(frozen=True)

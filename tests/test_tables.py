@@ -36,14 +36,14 @@ SHEET = Sheet(
         (0.00123456, 0.0000996, "0.00123 ± 0.00010", "0.00123(10)"),
         (-0.0001, 0.05, "0.000 ± 0.050", "0.000(50)"),
         (2.0, 0.0, "2", "2"),
-        (1e-9, 1e-11, "1.000e-9 ± 1.0e-11", None),
+        (1e-9, 1e-11, "1.000e-9 ± 1.0e-11", "1.000(10)e-9"),
+        (-3.2e12, 1.7e10, "-3.200e+12 ± 1.7e+10", "-3.200(17)e+12"),
     ],
 )
 def test_two_digits_of_a_standard_error(value, standard_error, shown, siunitx):
     found = measured(value, standard_error=standard_error)
     assert str(found) == shown
-    if siunitx is not None:
-        assert found.siunitx == siunitx
+    assert found.siunitx == siunitx
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,18 @@ def test_the_limit_has_constants_and_nothing_simulated(study_document):
     assert (found.name, found.prediction, found.sample) == ("constant of N^(3/10), k = 0", 2.5, ())
 
 
+@pytest.mark.parametrize(
+    ("target", "noise", "tail"),
+    [("x", 0, 2**0.5), ("x", 3, 2**0.5), ("x**3 - 3*x", 0, (3348 / 36 - 1) ** 0.5), ("sign(x)", 0, 0.0)],
+)
+def test_the_spread_of_one_draw_grows_with_the_labels_tail(study_document, target, noise, tail):
+    study_document["data"] = {"target": target, "noise": noise}
+    study_document["sizes"]["sample_ratio"] = "1/2"
+    setup = only_row(study_document).setup
+    expected = (compare.ONE_DRAW + compare.ONE_DRAW_TAIL * tail) / 30**0.5
+    assert compare.one_draw_spread(setup) == pytest.approx(expected)
+
+
 class TestDraw:
     def test_a_matrix_gives_its_singular_values(self, row):
         matrix = np.random.default_rng(0).normal(size=(60, 60))
