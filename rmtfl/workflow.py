@@ -124,24 +124,33 @@ def _compared(study: Study, store: Store) -> tuple[Results, list[Draws]]:
 
 
 def compare_spectrum(study: Study, path: Path, number: int | None = None) -> Results:
-    """A user's own spectrum or weight matrix against the prediction of the row it belongs to.
-
-    Args:
-        study: the study.
-        path: the file that `rmtfl.spectra.read_arrays` reads.
-        number: which row, counted from 1; may be left out where only one fits.
+    """The spectra or weight matrices in a user's file against the prediction; see `compare_arrays`.
 
     Raises:
-        BadInput: for a file that cannot be used, or a row that is missing or not certain.
+        BadInput: also for a file that `rmtfl.spectra.read_arrays` cannot use; the message names it.
     """
     from rmtfl.spectra import read_arrays
 
     arrays = read_arrays(path)
-    row = _chosen(study, [array.shape for array in arrays], number)
     try:
-        trials = study.kind.function("draw")(arrays, row.setup)
+        return compare_arrays(study, arrays, number)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None
+
+
+def compare_arrays(study: Study, arrays: Sequence[NDArray[np.float64]], number: int | None = None) -> Results:
+    """A user's own spectra or weight matrices against the prediction of the row they belong to.
+
+    Args:
+        study: the study.
+        arrays: one a draw, of singular values (one dimension) or of weights (N × d).
+        number: which row, counted from 1; may be left out where only one fits.
+
+    Raises:
+        BadInput: for an array that cannot be used, or a row that is missing or not certain.
+    """
+    row = _chosen(study, [array.shape for array in arrays], number)
+    trials = study.kind.function("draw")(arrays, row.setup)
     (document,) = predict_rows(replace(study, rows=(row,)))
     return compare_rows(study, [(row, document, trials)])
 
