@@ -46,6 +46,24 @@ SMALE = 0.157
 
 
 @dataclass(frozen=True)
+class Target:
+    """Points x + i y at which the root is wanted.
+
+    Attributes:
+        x: Real part; with `base`, the distance from that anchor's image, which then needs no subtraction.
+        y: Imaginary part.
+        base: Index of an anchor for each point, or None.
+    """
+
+    x: DoubleDouble
+    y: Floats
+    base: Indices | None = None
+
+    def __getitem__(self, key: Indices | slice) -> Target:
+        return Target(self.x[key], self.y[key], None if self.base is None else self.base[key])
+
+
+@dataclass(frozen=True)
 class Roots:
     """Roots u = anchor + h.
 
@@ -162,37 +180,43 @@ class Branch:
         """Starting points, made when first asked for."""
         return Table(self)
 
-    def expansion(self, anchor: Indices, z: Complexes) -> Expansion:
-        """Return the equation u -> z(u) - z around the given anchors."""
+    def below(self, anchor: Indices, at: Target) -> DoubleDouble:
+        """Return z(anchor) - x."""
+        if at.base is None:
+            return self.image[anchor] - at.x
+        return (self.image[anchor] - self.image[at.base]) - at.x
+
+    def expansion(self, anchor: Indices, at: Target) -> Expansion:
+        """Return the equation z(u) = x + i y around the given anchors."""
         used, where = np.unique(anchor, return_inverse=True)
         d = self.forward.differences(self.points[used]).to_float()
         b = self.forward.double_gwt2 / d**2
         slope, critical = self.slope.hi[used], self.critical[used]
+        own = np.zeros(anchor.shape, bool) if at.base is None else anchor == at.base
         return Expansion(
-            (self.image[anchor] - z.real).to_float() - 1j * z.imag,
+            np.asarray(self.below(anchor, at).to_float() - 1j * at.y, complex),
             np.where(critical, 0.0, slope)[where],
             d[where],
             b[where],
-            self.image_error[anchor],
+            np.where(own, 0.0, self.image_error[anchor]),
             (self.slope_error[used] + np.where(critical, np.abs(slope), 0.0))[where],
         )
 
-    def inside(self, x: Floats, bulk: Indices) -> Roots:
+    def inside(self, at: Target, bulk: Indices) -> Roots:
         """Return u(x + i0) for x strictly inside the given bulks.
 
         Raises:
             ToleranceNotMet: If a root cannot be certified.
         """
-        anchor, h = self.table.start(x, bulk)
-        z = x.astype(complex)
-        eq = self.expansion(anchor, z)
+        anchor, h = self.table.start(at, bulk)
+        eq = self.expansion(anchor, at)
         h, found = _newton(eq, h)
         lost = np.flatnonzero(~found)
         if lost.size:
-            anchor[lost], h[lost] = self.table.bracket(x[lost], bulk[lost])
-            eq = self.expansion(anchor, z)
+            anchor[lost], h[lost] = self.table.bracket(at[lost], bulk[lost])
+            eq = self.expansion(anchor, at)
             h[lost], _ = _newton(eq[lost], h[lost])
-        return self._certify(eq, anchor, h, z, of_imag=True)
+        return self._certify(eq, anchor, h, at, of_imag=True)
 
     def off_axis(self, z: Complexes) -> Roots:
         """Return u(z) for Im z > 0.
@@ -206,9 +230,10 @@ class Branch:
         after = np.clip(np.searchsorted(place, start.real), 1, place.size - 1)
         nearer = start.real - place[after - 1] < place[after] - start.real
         anchor = order[after - nearer]
-        eq = self.expansion(anchor, z)
+        at = Target(DoubleDouble(z.real), z.imag)
+        eq = self.expansion(anchor, at)
         h, _ = _newton(eq, start - self.position.hi[anchor])
-        return self._certify(eq, anchor, h, z, of_imag=False)
+        return self._certify(eq, anchor, h, at, of_imag=False)
 
     def outside(self, x: Floats, gap: Indices) -> Roots:
         """Return the real u(x) for x in component `gap` of the support's complement (0: left of all bulks).
@@ -233,8 +258,8 @@ class Branch:
         reach = float(self.forward.gwt.sum().hi)
         upper = np.where(from_below, np.where(inner, across, np.maximum(x - here, 0.0)), 0.0)
         lower = np.where(from_below, 0.0, np.where(inner, -across, np.minimum(x - reach - here, 0.0)))
-        z = x.astype(complex)
-        eq = self.expansion(anchor, z)
+        at = Target(DoubleDouble(x), np.zeros(x.shape))
+        eq = self.expansion(anchor, at)
 
         def residual(h: Floats, index: Indices) -> tuple[Floats, Floats]:
             f, slope = eq[index].residual(h.astype(complex))
@@ -245,9 +270,9 @@ class Branch:
         )
         problem = Root(residual, lower=lower, upper=upper)
         h = solve(problem, Bracketed(), 0.5 * first, tolerance=1e-15, max_steps=300).value
-        return self._certify(eq, anchor, h.astype(complex), z, of_imag=False)
+        return self._certify(eq, anchor, h.astype(complex), at, of_imag=False)
 
-    def _certify(self, eq: Expansion, anchor: Indices, h: Complexes, z: Complexes, *, of_imag: bool) -> Roots:
+    def _certify(self, eq: Expansion, anchor: Indices, h: Complexes, at: Target, *, of_imag: bool) -> Roots:
         """Bound every root's error, refining those that are not good enough."""
         position = self.position[anchor]
         f, _ = eq.residual(h)
@@ -261,25 +286,40 @@ class Branch:
         wide = poor()
         for part in blocks(wide.size, 8 * self.forward.atoms.size):
             some = wide[part]
-            h[some], error[some] = self._refine(eq[some], anchor[some], h[some], z[some])
+            h[some], error[some] = self._refine(eq[some], anchor[some], h[some], at[some])
         for i in poor().tolist():
-            with mpmath.workdps(60):
-                base = precise.point(self.forward, self.points, int(anchor[i]))
-                u = precise.root(self.forward, z[i], h[i], base)
-                h[i] = complex(u - base)
-            error[i] = 2 * EPS * abs(h[i].imag if of_imag else h[i])
-        if poor().size:
+            self._by_digits(i, anchor[i], h, error, at)
+        failed = poor()
+        if failed.size:
             raise ToleranceNotMet(
-                f"the law's root could not be certified at {poor().size} points, first at z = {z[poor()[0]]}"
+                f"the law's root could not be certified at {failed.size} points, "
+                f"first at x = {position.hi[failed[0]] + h[failed[0]].real!r} of u"
             )
         return Roots(position, h, error)
 
-    def _refine(self, eq: Expansion, anchor: Indices, h: Complexes, z: Complexes) -> tuple[Complexes, Floats]:
+    def _by_digits(self, i: int, anchor: int, h: Complexes, error: Floats, at: Target) -> None:
+        """Solve for one point with mpmath."""
+        with mpmath.workdps(60):
+            x = mpmath.mpf(float(at.x.hi[i])) + mpmath.mpf(float(at.x.lo[i]))
+            off = 0.0
+            if at.base is not None:
+                image = self.image[at.base[i]]
+                x += mpmath.mpf(float(image.hi)) + mpmath.mpf(float(image.lo))
+                off = float(self.image_error[at.base[i]])
+            base = precise.point(self.forward, self.points, int(anchor))
+            u = precise.root(self.forward, mpmath.mpc(x, float(at.y[i])), complex(h[i]), base)
+            slope = abs(complex(precise.PreciseMap(self.forward).phi_minus_one(u)))
+            h[i] = complex(u - base)
+        # Newton's last correction is 50 digits down; what is left is rounding h, and x where its base is.
+        error[i] = 2 * EPS * abs(h[i]) if h[i].imag == 0 else 2 * EPS * h[i].imag
+        error[i] += 2 * off / slope
+
+    def _refine(self, eq: Expansion, anchor: Indices, h: Complexes, at: Target) -> tuple[Complexes, Floats]:
         """Newton with the residual in double-double."""
         points = self.points[anchor]
         d = self.forward.differences(points)
         b = self.forward.gwt2 / (d * d)
-        a0, a1 = self.image[anchor] - z.real, self.slope[anchor]
+        a0, a1 = self.below(anchor, at), self.slope[anchor]
 
         def residual(value: DoubleDouble) -> Complexes:
             re, im = value[0], value[1]
@@ -288,7 +328,7 @@ class Branch:
             s0, s1 = q.sum(), (q * p).sum()
             inner, turn = a1 + re * s1 + im * im * s0, im * (s1 - re * s0)
             real = a0 + re * inner - im * turn
-            imag = re * turn + im * inner - z.imag
+            imag = re * turn + im * inner - at.y
             return np.asarray(real.to_float() + 1j * imag.to_float())
 
         def correction(value: DoubleDouble) -> tuple[Floats, Floats]:

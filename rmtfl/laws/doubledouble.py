@@ -54,6 +54,8 @@ class DoubleDouble:
 
     def __init__(self, hi: ArrayLike, lo: ArrayLike = 0.0) -> None:
         high, low = np.asarray(hi, float), np.asarray(lo, float)
+        self.hi: Floats
+        self.lo: Floats
         self.hi, self.lo = (high, low) if high.shape == low.shape else (high + 0 * low, low + 0 * high)
 
     def __getitem__(self, key: Any) -> DoubleDouble:

@@ -29,7 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 from rmtfl.errors import BadInput, ToleranceNotMet
 from rmtfl.laws import precise
 from rmtfl.laws.base import Evaluation, Floats, Interval, Law, Outlier, real_or_complex
-from rmtfl.laws.branch import EPS, Branch, Roots
+from rmtfl.laws.branch import EPS, Branch, Roots, Target
 from rmtfl.laws.doubledouble import DoubleDouble
 from rmtfl.laws.edges import Structure, blocks, structure
 from rmtfl.laws.forward import ForwardMap, Indices, Points
@@ -87,17 +87,13 @@ class GeneralizedMarchenkoPastur(Law):
 
     def locate(self, x: Floats) -> Indices:
         """Return for real x how many edges lie strictly below: odd inside a bulk."""
-        edges = self.structure.edges
-        count = np.searchsorted(edges.hi, x, side="left")
-        for hi, lo in zip(edges.hi.tolist(), edges.lo.tolist(), strict=True):
-            if lo < 0:
-                count = count + (x == hi)
-        return np.asarray(count)
+        return count_below(x, self.structure.edges)
 
-    def _inside(self, x: Floats) -> NDArray[np.bool_]:
+    def inside(self, x: Floats, count: Indices) -> NDArray[np.bool_]:
+        """Tell which real x are strictly inside a bulk, given how many edges lie below each."""
         edges = self.structure.edges
         on_edge = np.isin(x, edges.hi[edges.lo == 0])
-        return np.asarray((self.locate(x) % 2 == 1) & ~on_edge)
+        return np.asarray((count % 2 == 1) & ~on_edge)
 
     def evaluate(self, x: ArrayLike) -> Evaluation:
         """Return the density at real x, any shape, with a certified bound on each relative error.
@@ -109,18 +105,24 @@ class GeneralizedMarchenkoPastur(Law):
         points = _finite(x)
         flat = points.ravel()
         value, error = np.zeros(flat.shape), np.zeros(flat.shape)
-        inside = np.flatnonzero(self._inside(flat))
+        count = self.locate(flat)
+        inside = np.flatnonzero(self.inside(flat, count))
         for part in blocks(inside.size, self.forward.atoms.size):
             some = inside[part]
-            roots = self.branch.inside(flat[some], self.locate(flat[some]) // 2)
-            u = roots.u
-            size = np.abs(u)
-            value[some] = u.imag / (pi * self.ratio * size**2)
-            # Im u and |u| each move by at most the root's error; |u| also by the rounding of anchor + h.
-            relative = roots.error / (u.imag - roots.error)
-            rest = 2 * (roots.error + EPS * (np.abs(roots.anchor.hi) + np.abs(roots.h))) / (size - roots.error)
-            error[some] = relative + rest + 8 * EPS
+            found = self.evaluate_inside(_real(flat[some]), count[some] // 2)
+            value[some], error[some] = found.value, found.error
         return Evaluation(value.reshape(points.shape), error.reshape(points.shape))
+
+    def evaluate_inside(self, at: Target, bulk: Indices) -> Evaluation:
+        """Return what `evaluate` does at points strictly inside the given bulks."""
+        roots = self.branch.inside(at, bulk)
+        u = roots.u
+        size = np.abs(u)
+        # Im u and |u| each move by at most the root's error; |u| also by the rounding of anchor + h.
+        relative = roots.error / (u.imag - roots.error)
+        rounding = EPS * (np.abs(roots.anchor.hi) + np.abs(roots.h))
+        rest = 2 * (roots.error + rounding) / (size - roots.error)
+        return Evaluation(u.imag / (pi * self.ratio * size**2), relative + rest + 8 * EPS)
 
     def density(self, x: ArrayLike) -> Floats:
         """Return the density of the continuous part at real x, any shape; see `evaluate` for its error."""
@@ -132,7 +134,8 @@ class GeneralizedMarchenkoPastur(Law):
         anchor = DoubleDouble(np.zeros(values.size))
         h, error = np.zeros(values.size, complex), np.zeros(values.size)
         on_axis = values.imag == 0
-        inside = on_axis & self._inside(values.real)
+        count = self.locate(values.real)
+        inside = on_axis & self.inside(values.real, count)
         for kind, chosen in enumerate((~on_axis, inside, on_axis & ~inside)):
             index = np.flatnonzero(chosen)
             for part in blocks(index.size, self.forward.atoms.size):
@@ -141,9 +144,9 @@ class GeneralizedMarchenkoPastur(Law):
                 if kind == 0:
                     found = self.branch.off_axis(values[some])
                 elif kind == 1:
-                    found = self.branch.inside(x, self.locate(x) // 2)
+                    found = self.branch.inside(_real(x), count[some] // 2)
                 else:
-                    found = self.branch.outside(x, (self.locate(x) + 1) // 2)
+                    found = self.branch.outside(x, (count[some] + 1) // 2)
                 anchor.hi[some], anchor.lo[some] = found.anchor.hi, found.anchor.lo
                 h[some], error[some] = found.h, found.error
         return Roots(anchor, h, error)
@@ -194,7 +197,7 @@ class GeneralizedMarchenkoPastur(Law):
         levels = self.forward.zero_weight + np.concatenate([[0.0], below[ends]])
         levels[0] = self.atoms[0][1] if self.atoms else 0.0
         value = levels[count // 2]
-        inside = np.flatnonzero(self._inside(flat))
+        inside = np.flatnonzero(self.inside(flat, count))
         for part in blocks(inside.size, self.forward.atoms.size):
             some = inside[part]
             bulk = count[some] // 2
@@ -203,7 +206,7 @@ class GeneralizedMarchenkoPastur(Law):
         return value.reshape(points.shape)
 
     def _accumulated(self, x: Floats, bulk: Indices) -> Floats:
-        roots = self.branch.inside(x, bulk)
+        roots = self.branch.inside(_real(x), bulk)
         u, gw = roots.u, self.forward.gw.to_float()
         turned = np.angle(u[:, None] - self.forward.atoms) @ gw
         excess = float(self.forward.excess.hi)
@@ -249,6 +252,18 @@ class GeneralizedMarchenkoPastur(Law):
         overlap = (-rest * ell / place).to_float()[0]
         error = float(rest_error[0] / abs(rest.hi[0]) + place_error[0] / abs(place.hi[0])) + 2 * EPS
         return Outlier(ell, float(location), float(overlap), error)
+
+
+def _real(x: Floats) -> Target:
+    return Target(DoubleDouble(x), np.zeros(x.shape))
+
+
+def count_below(x: Floats, marks: DoubleDouble) -> Indices:
+    """Return how many of the ascending marks lie strictly below each x."""
+    count = np.searchsorted(marks.hi, x, side="left")
+    for mark in marks.hi[marks.lo < 0].tolist():
+        count = count + (x == mark)
+    return np.asarray(count)
 
 
 def _finite(x: ArrayLike) -> Floats:

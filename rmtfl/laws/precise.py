@@ -127,19 +127,18 @@ def edge(forward: ForwardMap, points: Points, i: int, side: int, digits: int = 4
         return hi, float(value - mpf(hi))
 
 
-def root(forward: ForwardMap, z: complex, start: complex, anchor: Any) -> Any:
+def root(forward: ForwardMap, z: Any, start: complex, anchor: Any) -> Any:
     """Return u with z(u) = z, from anchor + start, at the working precision.
 
     Args:
         forward: The law's forward map.
-        z: Where, in the closed upper half-plane.
+        z: Where (an mpc), in the closed upper half-plane.
         start: Offset from the anchor at which Newton starts.
         anchor: A real mpf.
     """
     precise = PreciseMap(forward)
-    target = mpmath.mpc(z)
     begin = anchor + mpmath.mpc(start)
-    return newton(lambda u: (precise.z(u) - target) / (-precise.phi_minus_one(u)), begin)
+    return newton(lambda u: (precise.z(u) - z) / (-precise.phi_minus_one(u)), begin)
 
 
 def sign_of_slope(forward: ForwardMap, u: float) -> int:

@@ -20,7 +20,7 @@ from rmtfl.laws.forward import Floats, Indices
 from rmtfl.solve import Bracketed, Newton, Root, solve
 
 if TYPE_CHECKING:
-    from rmtfl.laws.branch import Branch
+    from rmtfl.laws.branch import Branch, Target
 
 Complexes = NDArray[np.complex128]
 
@@ -78,11 +78,11 @@ class Table:
         self.key = np.maximum.accumulate(self.bulk + np.clip(share, 0.0, 1.0) * (1 - 1e-12))
         self.angle = np.arcsin(np.sqrt(np.clip(share, 0.0, 1.0)))
 
-    def start(self, x: Floats, bulk: Indices) -> tuple[Indices, Complexes]:
-        """Return an anchor and an offset from it, for x inside the given bulks."""
+    def start(self, at: Target, bulk: Indices) -> tuple[Indices, Complexes]:
+        """Return an anchor and an offset from it, for points inside the given bulks."""
         branch = self.branch
-        edges = branch.structure.edges
-        low, high = (x - edges[2 * bulk]).to_float(), (edges[2 * bulk + 1] - x).to_float()
+        low = -branch.below(branch.left[bulk], at).to_float()
+        high = branch.below(branch.right[bulk], at).to_float()
         angle = np.arctan2(np.sqrt(low), np.sqrt(high))
         place = np.searchsorted(self.key, bulk + low / branch.width[bulk] * (1 - 1e-12), side="right")
         place = np.clip(place, 1, self.key.size - 1)
@@ -92,9 +92,40 @@ class Table:
         part = np.clip((angle - self.angle[place - 1]) / np.where(rise > 0, rise, 1.0), 0.0, 1.0)
         delta = self.delta[place - 1] + part * (self.delta[place] - self.delta[place - 1])
         v = self.v[place - 1] + part * (self.v[place] - self.v[place - 1])
+        delta, v = self._contact(at, bulk, delta, v)
         anchor = self.nearest(delta, bulk)
         floor = 1e-6 * np.sqrt(np.minimum(low, high))
         return anchor, (delta - branch.along[anchor]) + 1j * np.maximum(v, floor)
+
+    def _contact(self, at: Target, bulk: Indices, delta: Floats, v: Floats) -> tuple[Floats, Floats]:
+        """Replace the guess near a narrow gap or bridge by the root of z's cubic at the minimum c of Φ.
+
+        There z'' = 0: x - z(c) = (1 - Φ) h - h³ γ Σ w t²/(c - t)^4. The table cannot do it: the whole contact
+        can happen within an ulp of x.
+        """
+        branch, found = self.branch, self.branch.structure
+        narrow = np.flatnonzero(np.abs(found.least.hi) < CROWDED)
+        if narrow.size == 0:
+            return delta, v
+        minima = found.minima[narrow]
+        image, _ = branch.forward.image(minima)
+        left = branch.left[bulk]
+        x = branch.image[left] - branch.below(left, at)
+        d = branch.forward.differences(minima).to_float()
+        fourth = (branch.forward.double_gwt2 / d**4).sum(1)
+        middle = np.searchsorted(0.5 * (image.hi[1:] + image.hi[:-1]), x.hi)
+        p = (found.least.hi[narrow] / fourth)[middle]
+        q = (x - image[middle]).to_float() / fourth[middle]
+        # Cardano, for the two complex roots of h³ + p h + q = 0.
+        inner = np.maximum(q * q / 4 + p**3 / 27, 0.0)
+        c = np.cbrt(np.abs(q) / 2 + np.sqrt(inner))
+        c = np.where(c > 0, c, np.inf)
+        re = 0.5 * np.sign(q) * (c - p / (3 * c))
+        im = 0.5 * np.sqrt(3) * (c + p / (3 * c))
+        from_left = (branch.forward.position(minima)[middle] - branch.position[left]).to_float()
+        close = (np.hypot(re, im) < 0.1 * np.abs(d).min(1)[middle]) & (im > 0)
+        close &= (from_left + re > 0) & (from_left + re < branch.length[bulk])
+        return np.where(close, from_left + re, delta), np.where(close, im, v)
 
     def nearest(self, delta: Floats, bulk: Indices) -> Indices:
         """Return the anchor of the bulk that is nearest to its left end plus delta."""
@@ -106,30 +137,27 @@ class Table:
         nearer = delta - branch.along[after - 1] < branch.along[after] - delta
         return np.asarray(after - nearer)
 
-    def bracket(self, x: Floats, bulk: Indices) -> tuple[Indices, Complexes]:
+    def bracket(self, at: Target, bulk: Indices) -> tuple[Indices, Complexes]:
         """Return what `start` does, from a bracket on s: slow and sure."""
-        branch, forward = self.branch, self.branch.forward
-        edges = branch.structure.edges
-        low, high = (x - edges[2 * bulk]).to_float(), (edges[2 * bulk + 1] - x).to_float()
-        from_left = low <= high
-        end = np.where(from_left, branch.left[bulk], branch.right[bulk])
-        span = branch.length[bulk]
-        eq = branch.expansion(end, x.astype(complex))
+        branch, a2 = self.branch, self.branch.forward.double_gwt2
+        # Around the anchor whose image is nearest, where x - z(anchor) has the most digits.
+        left = branch.left[bulk]
+        x = branch.image[left] - branch.below(left, at)
+        order = np.argsort(branch.image.hi, kind="stable")
+        sorted_image = branch.image.hi[order]
+        anchor = order[np.searchsorted(0.5 * (sorted_image[1:] + sorted_image[:-1]), x.hi)]
+        anchor = np.where(branch.bulk[anchor] == bulk, anchor, left)
+        eq = branch.expansion(anchor, at)
 
         def residual(s: Floats, index: Indices) -> tuple[Floats, Floats]:
             some = eq[index]
-            v = height(some.d + s[:, None], forward.double_gwt2)
-            f, slope = some.residual(s + 1j * v)
-            return f.real, np.abs(slope) ** 2 / slope.real
+            f, slope = some.residual(s + 1j * height(some.d + s[:, None], a2))
+            return f.real, np.abs(slope) ** 2 / np.where(slope.real > 0, slope.real, np.abs(slope))
 
-        lower, upper = np.where(from_left, 0.0, -span), np.where(from_left, span, 0.0)
+        lower, upper = -branch.along[anchor], branch.length[bulk] - branch.along[anchor]
         problem = Root(residual, lower=lower, upper=upper)
         s = solve(problem, Bracketed(), 0.5 * (lower + upper), tolerance=1e-13, throw=False).value
-        v = height(eq.d + s[:, None], forward.double_gwt2)
-        delta = np.where(from_left, s, span + s)
-        anchor = self.nearest(delta, bulk)
-        h = np.where(anchor == end, s, delta - branch.along[anchor])
-        return anchor, h + 1j * v
+        return anchor, s + 1j * height(eq.d + s[:, None], a2)
 
     def descend(self, z: Complexes) -> Complexes:
         """Return u(z) for Im z > 0 roughly: Newton, then a bracket along the level line for what it loses."""
