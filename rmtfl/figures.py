@@ -6,7 +6,6 @@ differ in shape. Sizes are in inches, for a text width of print; .pdf and .svg a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,7 +50,7 @@ STYLE: Any = {
 }
 WIDTH = 6.8  # two columns of print
 PANEL_HEIGHT = 1.75
-MOST_PANELS = 6  # more do not fit on a page: the widths below the largest are left to the convergence panel
+MOST_PANELS = 6  # more do not fit on a page
 BELOW_HEIGHT = 2.9  # of the convergence panel and the phase diagram
 BULK_SHOWN = 3  # singular values of the bulk drawn beside the outliers
 MOST_DRAWS = 40  # lines of dots in a panel
@@ -93,9 +92,11 @@ def weights_figure(results: Results, trials: Sequence[Trials]) -> Figure:
         trials: for each row its draws, arrays (trials, ...) by name; empty where nothing was simulated.
     """
     simulated = [(row, draws) for row, draws in zip(results.rows, trials, strict=True) if draws]
-    panels = _largest_widths(simulated)
     converging = _convergence_series([row for row, _ in simulated])
     exponents = _swept_exponents(results)
+    panels = _largest_widths(simulated)
+    # The phase diagram says what many spectra of different exponents would.
+    panels = [] if exponents and len(panels) > MOST_PANELS else panels[:MOST_PANELS]
     heights = [PANEL_HEIGHT] * len(panels) + [BELOW_HEIGHT] * (bool(converging) + bool(exponents))
     if not heights:
         raise BadInput("the store holds no draw of any row yet, so that there is nothing to draw")
@@ -131,24 +132,30 @@ def _panel_title(result: RowResult) -> str:
 
 
 def _largest_widths(rows: list[tuple[RowResult, Trials]]) -> list[tuple[RowResult, Trials]]:
-    """One row for each setting, that of the largest width, at most MOST_PANELS."""
+    """One row for each setting, that of the largest width."""
     best: dict[str, tuple[RowResult, Trials]] = {}
     for row, draws in rows:
         setting = _setting(row)
         if setting not in best or row.row.inputs["width"] > best[setting][0].row.inputs["width"]:
             best[setting] = (row, draws)
-    return list(best.values())[:MOST_PANELS]
+    return list(best.values())
 
 
 def _setting(result: RowResult) -> str:
     """The swept inputs but the width."""
     inputs = result.row.inputs
-    return ", ".join(
-        f"{name.rpartition('.')[0].rpartition('.')[2] + ' ' if name[-1].isdigit() else ''}"
-        f"{name.rpartition('.')[2]} {plain(inputs[name])}"
-        for name in result.row.swept
-        if name != "width"
-    )
+    return ", ".join(f"{_symbol(name)} = {plain(inputs[name])}" for name in result.row.swept if name != "width")
+
+
+def _symbol(name: str) -> str:
+    """A dotted key as a reader of figures knows it."""
+    symbols = {
+        "training.alpha.0": "α₁",
+        "training.alpha.1": "α₂",
+        "sizes.width_ratio": "N/d",
+        "sizes.sample_ratio": "n/d",
+    }
+    return symbols.get(name, name.partition(".")[2].replace("_", " "))
 
 
 def _spectrum_panel(bulk: Axes, outliers: Axes, result: RowResult, draws: Trials) -> None:
@@ -286,8 +293,8 @@ def _draw_counts(axes: Axes, rows: Sequence[RowResult]) -> None:
     counts: dict[tuple[float, float], str] = {}
     for result in rows:
         place = (float(result.row.setup.training.alpha[0]), float(result.row.setup.training.alpha[1]))
-        observed = [c.mean for c in result.comparisons if c.name == "outliers observed" and c.mean is not None]
-        simulated = f"/{observed[0]:.2g}" if observed and not math.isnan(observed[0]) else ""
+        observed = [c for c in result.comparisons if c.name.startswith("outliers observed") and c.mean is not None]
+        simulated = "".join(f" / {'≥ ' * c.name.endswith('at least')}{c.mean:.2g}" for c in observed)
         counts[place] = f"{result.prediction['count']}{simulated}"
     for (x, y), text in counts.items():
         axes.annotate(

@@ -58,7 +58,7 @@ def test_widths_give_one_panel_a_setting_and_a_convergence_panel(study_document,
     study_document["sizes"]["width"] = [60, 80]
     study_document["sweep"] = {"training.batches": ["reused", "independent"]}
     found = texts(figures.weights_figure(*results_of(study_document, agreeing)))
-    assert "N = 80, batches reused" in found and "N = 80, batches independent" in found
+    assert "N = 80, batches = reused" in found and "N = 80, batches = independent" in found
     assert "Distance to the simulated mean" in found
     assert not [text for text in found if "N = 60" in text]
 
@@ -66,8 +66,14 @@ def test_widths_give_one_panel_a_setting_and_a_convergence_panel(study_document,
 def test_swept_exponents_give_a_phase_diagram_with_counts(study_document, agreeing):
     study_document["sweep"] = {"training.alpha.0": ["1/10", "2/10"], "training.alpha.1": ["3/10"]}
     found = texts(figures.weights_figure(*results_of(study_document, agreeing)))
-    assert found.count("2/2") == 2
-    assert "α₁" in found
+    assert found.count("2 / 2") == 2
+    assert "α₁" in found and "N = 60, α₁ = 1/10, α₂ = 3/10" in found
+
+
+def test_many_exponents_leave_the_phase_diagram_alone(study_document, agreeing):
+    study_document["sweep"] = {"training.alpha.0": [f"{k}/20" for k in range(figures.MOST_PANELS + 1)]}
+    (axes,) = figures.weights_figure(*results_of(study_document, agreeing)).axes
+    assert axes.get_xlabel() == "α₁"
 
 
 def test_more_settings_than_fit_on_a_page(study_document, agreeing):

@@ -100,14 +100,20 @@ def _bulk(setup: Setup, prediction: Mapping[str, Any], trials: Draws) -> Iterato
     yield Quantity("bulk edge", float(prediction["bulk"]["upper"]), 0.0, _nth(trials, "singular_values", count))
     edge = count_edge(setup, prediction)
     values = np.asarray(trials.get("singular_values", np.empty((0, 0))))
-    observed = tuple((values > edge).sum(axis=1).astype(float).tolist())
-    yield Quantity("outliers observed", float(count), 0.0, observed)
+    observed = (values > edge).sum(axis=1)
+    capped = bool(np.any(observed == values.shape[1])) and values.shape[1] < _rank(setup)
+    name = "outliers observed, at least" if capped else "outliers observed"
+    yield Quantity(name, float(count), 0.0, tuple(observed.astype(float).tolist()))
 
 
 def count_edge(setup: Setup, prediction: Mapping[str, Any]) -> float:
     """Above this a singular value counts as an outlier: the edge, and the room the top of the bulk fluctuates in."""
-    size = float(min(int(setup.sizes.width), setup.sizes.dimension))
-    return float(prediction["bulk"]["upper"]) * (1.0 + EDGE_MARGIN * math.pow(size, -2 / 3))
+    return float(prediction["bulk"]["upper"]) * (1.0 + EDGE_MARGIN * math.pow(_rank(setup), -2 / 3))
+
+
+def _rank(setup: Setup) -> int:
+    """The number of singular values of the weights."""
+    return min(int(setup.sizes.width), setup.sizes.dimension)
 
 
 def location_allowance(setup: Setup, index: int) -> tuple[float, str]:
@@ -168,8 +174,8 @@ def draw(arrays: Sequence[NDArray[Any]], setup: Setup) -> dict[str, NDArray[np.f
         values = np.linalg.svd(array, compute_uv=False) if array.ndim == 2 else np.sort(array)[::-1]
         if values[-1] < 0:
             raise BadInput(f"a singular value of {values[-1]:g}; expected none below 0")
-        if len(values) > min(shape):
-            raise BadInput(f"{len(values)} singular values; expected at most min(N, d) = {min(shape)}")
+        if len(values) > _rank(setup):
+            raise BadInput(f"{len(values)} singular values; expected at most min(N, d) = {_rank(setup)}")
         spectra.append(values)
     shortest = min(len(values) for values in spectra)
     return {"singular_values": np.array([values[:shortest] for values in spectra])}

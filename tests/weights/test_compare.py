@@ -91,6 +91,12 @@ def test_the_limit_has_constants_and_nothing_simulated(study_document):
     assert (found.name, found.prediction, found.sample) == ("constant of N^(3/10), k = 0", 2.5, ())
 
 
+def test_a_count_that_fills_the_values_kept_is_a_lower_bound(row, agreeing):
+    trials = {"singular_values": np.full((2, 8), 5.0)}
+    found = by_name(row, agreeing.prediction(row), trials)
+    assert found["outliers observed, at least"].sample == (8.0, 8.0)
+
+
 @pytest.mark.parametrize(
     ("target", "noise", "tail"),
     [("x", 0, 2**0.5), ("x", 3, 2**0.5), ("x**3 - 3*x", 0, (3348 / 36 - 1) ** 0.5), ("sign(x)", 0, 0.0)],
