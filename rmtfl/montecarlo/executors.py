@@ -32,11 +32,13 @@ class Pool:
         executor: takes the trials.
         window: how many trials to hand it at once; twice its workers keeps all of them busy.
         lost: the exceptions that say that a worker died, so that its trial is worth another try.
+        retries: of such a trial; a worker that was taken away by chance is not taken away three times.
     """
 
     executor: Executor
     window: int
     lost: tuple[type[BaseException], ...] = (BrokenExecutor,)
+    retries: int = 2
 
 
 def open_pool(workers: int, scheduler: str | None = None) -> AbstractContextManager[Pool]:
@@ -79,7 +81,8 @@ def dask(address: str) -> Iterator[Pool]:
         raise BadInput(f"key 'scheduler': value {address!r}: no Dask scheduler answers there ({error})") from None
     with client:
         window = 2 * max(1, sum(client.nthreads().values()))
-        yield Pool(client.get_executor(pure=False), window, lost=(BrokenExecutor, KilledWorker))
+        # The scheduler tries a lost trial again by itself, and raises KilledWorker when it has given up.
+        yield Pool(client.get_executor(pure=False), window, lost=(BrokenExecutor, KilledWorker), retries=0)
 
 
 class _Serial(Executor):

@@ -28,7 +28,6 @@ Array = NDArray[np.float64]
 Values = dict[str, Array]
 Trial = Callable[[Any, SeedSequence], Values]
 
-RETRIES = 2  # of a trial whose worker died: a machine that was taken away is not met thrice by chance
 POLL = 0.2  # seconds between looks at what another run still has in hand
 
 
@@ -96,11 +95,11 @@ def run(queue: TrialQueue, trial: Trial, pool: Pool) -> Iterator[Finished]:
     Args:
         queue: gives the jobs and keeps the results. Where another run works on the same queue, the two share the
             trials, and each returns when none is left.
-        trial: a function that can be pickled; its arrays have the same names and shapes in every trial of a setting.
+        trial: a function that can be pickled; an array of one name has one shape in all trials of a setting.
         pool: where the trials run.
 
     Raises:
-        TrialsLost: after all other trials, if workers died over the same trial 1 + RETRIES times; or at once, if the
+        TrialsLost: after all other trials, if workers died over one each time that it was tried; at once, if the
             executor takes no more work.
         Exception: whatever `trial` raises.
     """
@@ -122,7 +121,7 @@ def run(queue: TrialQueue, trial: Trial, pool: Pool) -> Iterator[Finished]:
                     values, seconds = future.result()
                 except pool.lost:
                     deaths[job] += 1
-                    if deaths[job] > RETRIES:
+                    if deaths[job] > pool.retries:
                         given_up.add(job)
                     else:
                         flying[_submit(pool, trial, job)] = job
@@ -133,7 +132,7 @@ def run(queue: TrialQueue, trial: Trial, pool: Pool) -> Iterator[Finished]:
         for future in flying:
             future.cancel()
     if given_up:
-        raise TrialsLost(f"{_listed(given_up)}: the worker died each of the {1 + RETRIES} times that it was tried")
+        raise TrialsLost(f"{_listed(given_up)}: the worker died each time that it was tried; all other trials are done")
 
 
 def sample(observable: str, setup: Table, trials: int, seed: int, trial: Trial) -> Values:
