@@ -7,10 +7,13 @@ READY := $(VENV)/.ready
 
 .PHONY: quickstart test lint unit bench clean
 
+QUICKSTART := validation/quickstart/study.toml --store build/quickstart.sqlite
+
 quickstart: $(READY)
-	$(BIN)/rmtfl validate validation/quickstart/study.toml --store build/quickstart.sqlite
-	$(BIN)/rmtfl table validation/quickstart/study.toml --store build/quickstart.sqlite --format markdown
-	$(BIN)/rmtfl figure validation/quickstart/study.toml --store build/quickstart.sqlite -o build/quickstart.png
+	mkdir -p build
+	$(BIN)/rmtfl validate $(QUICKSTART)
+	$(BIN)/rmtfl table $(QUICKSTART) --format markdown > build/quickstart.md
+	$(BIN)/rmtfl figure $(QUICKSTART) -o build/quickstart.png
 
 test: lint unit
 
