@@ -13,6 +13,7 @@ host already.) A result and the end of its claim are one transaction, and a tria
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -282,9 +283,12 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
     try:
         # Asked before anything is written: a foreign database is left as it is.
-        if _pragma(connection, "application_id") != APPLICATION_ID:
-            if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                raise BadInput(f"{path}: is a database of another program; give another file")
+        with _transaction(connection, "DEFERRED"):  # one snapshot: another run may be making the store just now
+            ours = _pragma(connection, "application_id") == APPLICATION_ID
+            empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+        if not ours and not empty:
+            raise BadInput(f"{path}: is a database of another program; give another file")
+        if not ours:
             connection.execute("PRAGMA journal_mode = WAL")
             with _transaction(connection):
                 if _pragma(connection, "application_id") != APPLICATION_ID:  # nobody else has made it meanwhile
@@ -312,13 +316,14 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
 
 
 @contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+def _transaction(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iterator[None]:
     # IMMEDIATE: a transaction that reads first and writes later could not be queued behind another's writing.
-    connection.execute("BEGIN IMMEDIATE")
+    connection.execute(f"BEGIN {kind}")
     try:
         yield
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # some errors, such as a full disk, have ended it already
+            connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
 
@@ -360,7 +365,9 @@ def _forget(connection: sqlite3.Connection, run: int) -> None:
 
 def _move_aside(path: Path) -> Path:
     """Rename a store with its log, never over another file; refuse while a run is using it."""
-    for lock_path in path.parent.glob(f"{path.name}.run*"):
+    for lock_path in path.parent.iterdir():
+        if not re.fullmatch(re.escape(path.name) + r"\.run\d+", lock_path.name):
+            continue
         lock = _locked(lock_path)
         if lock is None:
             raise BadInput(f"{path}: another run is using it, so that --force cannot move it aside; give another file")

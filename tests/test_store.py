@@ -8,7 +8,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -263,6 +265,7 @@ def test_killed_ten_times_and_finished_is_as_undisturbed(path: Path, tmp_path: P
         done = finished(path)
     assert 0 < len(done) < 2 * trials
     assert driver(path, trials, 1, notes).wait() == 0
+    assert [file.name for file in tmp_path.iterdir() if file.name != notes.name] == [path.name]  # no litter
     undisturbed = tmp_path / "undisturbed.sqlite"
     fill(undisturbed, montecarlo={"trials": trials})
     assert contents(path, montecarlo={"trials": trials}) == contents(undisturbed, montecarlo={"trials": trials})
@@ -279,6 +282,20 @@ def test_runs_at_once_do_each_trial_once(path: Path, tmp_path: Path) -> None:
     undisturbed = tmp_path / "undisturbed.sqlite"
     fill(undisturbed, montecarlo={"trials": trials})
     assert contents(path, montecarlo={"trials": trials}) == contents(undisturbed, montecarlo={"trials": trials})
+
+
+def opened(path: Path, start: threading.Barrier) -> int:
+    start.wait()
+    with Store.open(path, make_study()) as store:
+        return len(store.claim(1))
+
+
+def test_a_store_may_be_made_by_several_runs_at_once(tmp_path: Path) -> None:
+    for attempt in range(5):
+        start = threading.Barrier(6)
+        with ThreadPoolExecutor(6) as executor:
+            futures = [executor.submit(opened, tmp_path / str(attempt), start) for _ in range(6)]
+            assert [future.result() for future in futures] == [1] * 6
 
 
 def test_a_hundred_thousand_trials_open_and_read_quickly(path: Path) -> None:
