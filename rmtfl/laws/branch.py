@@ -41,6 +41,9 @@ Complexes = NDArray[np.complex128]
 #: Rounding unit of a double.
 EPS = 2.0**-53
 
+#: A root whose relative error is not below this counts as not found: nothing is returned for it.
+UNPROVED = 1e-6
+
 #: Smale's constant (13 - 3 sqrt 17)/4 = 0.1577, below which β γ proves a root within 2 β.
 SMALE = 0.157
 
@@ -278,18 +281,18 @@ class Branch:
         f, _ = eq.residual(h)
         error = eq.certificate(h, f, EPS)
 
-        def poor() -> Indices:
+        def poor(limit: float) -> Indices:
             scale = np.abs(h.imag) if of_imag else np.abs((position + h.real).to_float() + 1j * h.imag)
             scale = np.where(scale > 0, scale, np.abs(h))
-            return np.flatnonzero(~(error <= self.target * scale) | (of_imag & ~(error < h.imag)))
+            return np.flatnonzero(~(error <= limit * scale) | (of_imag & ~(error < h.imag)))
 
-        wide = poor()
+        wide = poor(self.target)
         for part in blocks(wide.size, 8 * self.forward.atoms.size):
             some = wide[part]
             h[some], error[some] = self._refine(eq[some], anchor[some], h[some], at[some])
-        for i in poor().tolist():
+        for i in poor(self.target).tolist():
             self._by_digits(i, anchor[i], h, error, at)
-        failed = poor()
+        failed = poor(UNPROVED)
         if failed.size:
             raise ToleranceNotMet(
                 f"the law's root could not be certified at {failed.size} points, "
@@ -309,10 +312,11 @@ class Branch:
             base = precise.point(self.forward, self.points, int(anchor))
             u = precise.root(self.forward, mpmath.mpc(x, float(at.y[i])), complex(h[i]), base)
             slope = abs(complex(precise.PreciseMap(self.forward).phi_minus_one(u)))
-            h[i] = complex(u - base)
+            new = complex(u - base)
         # Newton's last correction is 50 digits down; what is left is rounding h, and x where its base is.
-        error[i] = 2 * EPS * abs(h[i]) if h[i].imag == 0 else 2 * EPS * h[i].imag
-        error[i] += 2 * off / slope
+        bound = 2 * EPS * (new.imag if new.imag else abs(new)) + 2 * off / slope
+        if not error[i] <= bound:
+            h[i], error[i] = new, bound
 
     def _refine(self, eq: Expansion, anchor: Indices, h: Complexes, at: Target) -> tuple[Complexes, Floats]:
         """Newton with the residual in double-double."""

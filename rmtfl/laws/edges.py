@@ -160,7 +160,7 @@ def _decide(forward: ForwardMap, minima: Points, least: DoubleDouble, notes: lis
             continue
         sign, digits = precise.sign_of_least(forward, minima, i)
         gap[i] = sign < 0
-        pair = f"between the atoms {forward.atoms[i]!r} and {forward.atoms[i + 1]!r}"
+        pair = f"between the atoms {float(forward.atoms[i])!r} and {float(forward.atoms[i + 1])!r}"
         if sign == 0:
             notes.append(f"contact {pair}: neither a gap nor a bridge of 1e-{digits} could be seen")
         else:

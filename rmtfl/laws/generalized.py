@@ -99,12 +99,14 @@ class GeneralizedMarchenkoPastur(Law):
         """Return the density at real x, any shape, with a certified bound on each relative error.
 
         Raises:
-            BadInput: If a point is not finite.
+            BadInput: If a point is not finite, or the density is infinite there.
             ToleranceNotMet: If a point could not be certified.
         """
         points = _finite(x)
         flat = points.ravel()
         value, error = np.zeros(flat.shape), np.zeros(flat.shape)
+        if self.structure.edges.hi[0] == 0 and (flat == 0).any():
+            raise BadInput("x: the density is infinite at 0, where γ Σ w = 1; ask for a positive point")
         count = self.locate(flat)
         inside = np.flatnonzero(self.inside(flat, count))
         for part in blocks(inside.size, self.forward.atoms.size):

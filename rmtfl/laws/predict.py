@@ -1,0 +1,153 @@
+"""The prediction of a `law` study: density, edges and outliers, each with how far it may be off.
+
+Errors hold both as relative and as absolute ones (the larger is given), so that no reading of them
+understates. Checked in tests/laws/test_predict.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rmtfl.errors import BadInput, ToleranceNotMet
+from rmtfl.laws.base import Floats, Interval, Law, Outlier
+from rmtfl.laws.generalized import GeneralizedMarchenkoPastur
+from rmtfl.laws.semicircle import Semicircle
+from rmtfl.laws.spec import LawTable
+
+#: Half an ulp: what rounding to a double costs.
+HALF_ULP = 2.0**-53
+
+
+@dataclass(frozen=True)
+class LawPrediction:
+    """What a law study is answered.
+
+    Attributes:
+        x: Where the density is given.
+        density: The density there, of the continuous part.
+        density_error: Bound on the error of each density, relative and absolute.
+        support: The intervals of the continuous part.
+        edges_error: Bound on the error of every edge.
+        atoms: Point masses (location, mass).
+        outliers: One a spike, in the order given.
+        notes: Decisions that double precision could not take, and how they were taken.
+    """
+
+    x: Floats
+    density: Floats
+    density_error: Floats
+    support: tuple[Interval, ...]
+    edges_error: float
+    atoms: tuple[tuple[float, float], ...]
+    outliers: tuple[Outlier, ...]
+    notes: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the prediction as the document that `predict --json` prints."""
+        return {
+            "density": {
+                "x": self.x.tolist(),
+                "y": self.density.tolist(),
+                "error": float(np.max(self.density_error, initial=0.0)),
+            },
+            "edges": [edge for interval in self.support for edge in interval],
+            "edges_error": self.edges_error,
+            "atoms": [{"location": place, "mass": mass, "error": 4 * HALF_ULP} for place, mass in self.atoms],
+            "outliers": [
+                {
+                    "spike": outlier.spike,
+                    "location": outlier.location,
+                    "overlap": outlier.overlap,
+                    "error": outlier.error * max(1.0, abs(outlier.location or 0.0)),
+                }
+                for outlier in self.outliers
+            ],
+            "notes": list(self.notes),
+        }
+
+
+def build_law(table: LawTable) -> GeneralizedMarchenkoPastur | Semicircle:
+    """Return the law of a table.
+
+    Raises:
+        BadInput: If a parameter is out of range; the message names it.
+    """
+    if table.family == "semicircle":
+        return Semicircle(1.0 if table.variance is None else table.variance, table.centre or 0.0)
+    assert table.ratio is not None
+    if table.family == "marchenko-pastur":
+        return GeneralizedMarchenkoPastur(table.ratio, [1.0 if table.variance is None else table.variance], [1.0])
+    assert table.atoms is not None and table.weights is not None
+    return GeneralizedMarchenkoPastur(table.ratio, table.atoms, table.weights)
+
+
+def predict_law(table: LawTable, tolerance: float) -> LawPrediction:
+    """Predict density, edges and outliers of a law.
+
+    Args:
+        table: The `[law]` table of a study file.
+        tolerance: Relative, of every number reported.
+
+    Returns:
+        A `LawPrediction`; its `as_json()` is the document of the study's row.
+
+    Raises:
+        BadInput: If a parameter, point or spike is out of range; the message names it.
+        ToleranceNotMet: If a number is not known to the tolerance.
+    """
+    law = build_law(table)
+    x = grid(law, table.x) if isinstance(table.x, int) else np.array(table.x, float)
+    notes: tuple[str, ...] = ()
+    if isinstance(law, Semicircle):
+        density, relative = law.density(x), _semicircle_error(law, x)
+        edges_error = 4 * HALF_ULP
+    else:
+        found = law.evaluate(x)
+        density, relative = found.value, found.error
+        edges_error, notes = float(HALF_ULP + law.structure.error.max()), law.structure.notes
+    outliers = tuple(law.outlier(spike) for spike in table.spikes)
+    worst = max([float(np.max(relative, initial=0.0)), edges_error, *(o.error for o in outliers)])
+    if not worst <= tolerance:
+        raise ToleranceNotMet(
+            f"the law's numbers are known to {worst:.1e} relative and {tolerance:.1e} was asked; "
+            "loosen theory.tolerance or leave out the points or spikes nearest to an edge"
+        )
+    return LawPrediction(
+        x,
+        density,
+        relative * np.maximum(1.0, density),
+        law.support,
+        edges_error * max(1.0, max(abs(edge) for edge in law.edges)),
+        law.atoms,
+        outliers,
+        notes,
+    )
+
+
+def grid(law: Law, count: int) -> Floats:
+    """Return `count` points spread over the support: shared out among its intervals, denser towards the
+    edges.
+
+    An interval's points are low + (high - low) sin²; one that does not get two points has its middle or none.
+    """
+    support = law.support
+    shares = np.full(len(support), count // len(support))
+    shares[: count % len(support)] += 1
+    pieces = []
+    for (low, high), share in zip(support, shares.tolist(), strict=True):
+        phase = (np.arange(share) + 0.5) / max(share, 1) * np.pi / 2
+        pieces.append(np.clip(low + (high - low) * np.sin(phase) ** 2, low, high))
+    return np.concatenate(pieces)
+
+
+def _semicircle_error(law: Semicircle, x: Floats) -> Floats:
+    """Bound the relative error of the density sqrt((R - w)(R + w)): R and w are rounded, to two ulps."""
+    w = np.abs(x - law.centre)
+    room = law.radius - w
+    off = 4 * HALF_ULP * (law.radius + w + abs(law.centre))
+    if (np.abs(room) <= off).any():
+        raise BadInput(f"x: a point lies within rounding of an edge of the law, {law.support[0]}")
+    return np.where(room > 0, off / np.maximum(room, off) + 8 * HALF_ULP, 0.0)
