@@ -1,7 +1,8 @@
 """The `rmtfl` command.
 
 stdout carries the answer alone; progress and remarks go to stderr. Exit status: 0 done and in agreement, 1 prediction
-and simulation disagree, 2 bad input or usage, 3 a tolerance out of reach, 130 interrupted, 141 the pipe's reader left.
+and simulation disagree, 2 bad input or usage, 3 a tolerance out of reach, 70 a defect of rmtfl, 130 interrupted, 141 a
+pipe whose reader left.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -30,6 +32,7 @@ from rmtfl.workflow import Watcher, compare_spectrum, predict_rows, recorded
 from rmtfl.workflow import validate as run_study
 
 DISAGREE = 1
+DEFECT = 70
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
@@ -92,7 +95,12 @@ app = typer.Typer(
 
 def main() -> None:
     """Entry point of the `rmtfl` command."""
-    app(prog_name="rmtfl")
+    try:
+        app(prog_name="rmtfl")
+    except Exception:
+        # Python's own status for this is 1, which would read as a disagreement.
+        traceback.print_exc()
+        sys.exit(DEFECT)
 
 
 class Style(StrEnum):
@@ -219,7 +227,7 @@ def threshold(
     """The exact number of spikes that two steps make, and what it rests on."""
     from rmtfl.weights import threshold as compute
 
-    found = compute(_exponent("ALPHA1", alpha1), _exponent("ALPHA2", alpha2)).as_json()
+    found = compute(_exponent("alpha 1", alpha1), _exponent("alpha 2", alpha2)).as_json()
     if as_json:
         _print_json({"schema": SCHEMA, **found})
         return

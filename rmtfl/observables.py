@@ -62,7 +62,8 @@ class Observable:
         """
         place = getattr(self, role)
         if place is None:
-            raise BadInput(f"key 'observable': value {self.name}: there is no {role} for it yet")
+            offering = ", ".join(other.name for other in _ALL if getattr(other, role) is not None)
+            raise BadInput(f"key 'observable': value {self.name}: there is no {role} for it; expected {offering}")
         function: Callable[..., Any] = _load(place)
         return function
 
@@ -83,6 +84,18 @@ _ALL = (
         quantities="rmtfl.weights.compare:quantities",
         draw="rmtfl.weights.compare:draw",
         figure="rmtfl.figures:weights_figure",
+    ),
+    Observable(
+        name="kernel",
+        model="rmtfl.kernel.table:KernelSetup",
+        predict="rmtfl.kernel.prediction:predict_kernel",
+        summary="rmtfl.kernel.summary:summary",
+    ),
+    Observable(
+        name="law",
+        model="rmtfl.laws.study:LawSetup",
+        predict="rmtfl.laws.study:predict",
+        summary="rmtfl.laws.summary:summary",
     ),
 )
 OBSERVABLES: dict[str, Observable] = {observable.name: observable for observable in _ALL}

@@ -347,6 +347,37 @@ class TestCompare:
         assert "own.npy" in refused("compare", study, "--spectrum", path, "--row", 1)
 
 
+class TestThreshold:
+    @pytest.mark.parametrize(
+        ("alpha1", "alpha2", "threshold", "critical"),
+        [
+            ("3/10", "2/5", 2, True),
+            ("7/20", "9/20", 3, True),  # doubles give 2
+            ("0.35", "0.45", 3, True),
+            ("3/10", "3/10", 1, False),
+            ("0", "0.4999", 0, False),
+            ("49/100", "1/100", 1, True),
+            ("0", "0", 0, False),
+        ],
+    )
+    def test_the_count_is_exact(self, alpha1, alpha2, threshold, critical):
+        document = json.loads(run("threshold", alpha1, alpha2, "--json").stdout)
+        assert document["schema"] == 1
+        assert (document["threshold"], document["critical"]) == (threshold, critical)
+        assert document["generic_count"] == threshold + 1
+        assert [spike["k"] for spike in document["spikes"]] == list(range(threshold + 1))
+
+    def test_for_a_reader(self):
+        found = run("threshold", "3/10", "2/5")
+        assert found.exit_code == 0
+        assert "threshold K = 2, critical" in found.stdout
+
+    @pytest.mark.parametrize("value", ["-1/10", "-0.1", "1/2", "0.5", "2", "x", "", "1/0", "nan", "-x", "1e400"])
+    def test_outside_the_domain(self, value):
+        assert "alpha 1: value" in refused("threshold", value, "1/10")
+        assert "alpha 2: value" in refused("threshold", "1/10", value)
+
+
 class TestUsage:
     def test_version(self):
         found = run("--version")
@@ -408,6 +439,12 @@ class TestProcess:
     def test_the_module_is_the_command(self):
         found = subprocess.run([sys.executable, "-m", "rmtfl", "--version"], capture_output=True, text=True, check=True)
         assert found.stdout == f"rmtfl {__version__}\n"
+
+    def test_a_defect_is_no_disagreement(self, study):
+        with self.start("predict", study) as process:  # an empty prediction has no summary
+            out, message = process.communicate(timeout=20)
+        assert (process.returncode, out) == (70, "")
+        assert "Traceback" in message
 
     def test_a_reader_that_leaves(self, study):
         with self.start("predict", study, "--json") as process:

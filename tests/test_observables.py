@@ -24,5 +24,5 @@ def test_every_function_is_there(name):
 
 
 def test_what_is_not_offered_is_refused():
-    with pytest.raises(BadInput, match="weights: there is no figure"):
+    with pytest.raises(BadInput, match="weights: there is no figure for it; expected weights"):
         replace(OBSERVABLES["weights"], figure=None).function("figure")
