@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rmtfl.outliers import RigidBulk
@@ -83,12 +83,25 @@ def _limit(prediction: Mapping[str, Any]) -> Sheet:
         )
         for spike in prediction["spikes"]
     )
-    notes = (_headline(prediction), "strength ≃ constant · N^exponent as N → ∞")
+    notes = (_headline(prediction), "strength ≃ constant · N^exponent as N → ∞", *_learning(prediction["learning"]))
     return Sheet(columns, lines, notes)
 
 
+def _learning(learning: Mapping[str, Any]) -> Iterator[str]:
+    yield f"information exponent of the target: {learning['information_exponent']}"
+    for batches in ("independent", "reused"):
+        found = learning[batches]
+        kappas = ", ".join(str(_number(kappa)) for kappa in found["kappa"])
+        least = f"learned from k = {found['smallest_k']}, for {found['region']}"
+        if found["smallest_k"] is None:
+            least = "no spike learns the target"
+        yield f"{batches} batches: kappa = {kappas}; {least}"
+
+
 def _number(value: float | str, error: float | str = 0.0) -> Measured:
-    """A number as text: digits asked for beyond a float's are kept as they are."""
+    """A number as text: digits asked for beyond a float's are kept as they are, and what vanishes is 0."""
+    if value == 0:
+        return Measured("0")
     return Measured(value) if isinstance(value, str) else measured(value, error=float(error))
 
 
