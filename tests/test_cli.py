@@ -238,6 +238,49 @@ class TestValidate:
         assert not study.with_suffix(".sqlite").exists()
 
 
+class TestOneStep:
+    """From the study file to the verdict with nothing replaced."""
+
+    @pytest.fixture
+    def study(self, tmp_path):
+        path = tmp_path / "study.toml"
+        text = TOML.replace("[40, 60]", '[300, "limit"]').replace("trials = 3", "trials = 6")
+        text = text.replace('alpha = ["3/10", "3/10"]\nscale = [2, 6]', 'alpha = ["3/10"]\nscale = [2]')
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def test_prediction_and_simulation_agree(self, study):
+        found = run("validate", study, "--workers", 2, "--json")
+        assert found.exit_code == 0, found.output
+        finite, limit = json.loads(found.stdout)["rows"]
+        verdicts = {c["name"]: c["verdict"] for c in finite["comparisons"]}
+        assert verdicts["outlier 1"] == verdicts["alignment 1"] == "agrees"
+        assert limit["verdict"] == "not judged"
+        assert limit["comparisons"][0]["prediction"] == pytest.approx(limit["prediction"]["spikes"][0]["constant"])
+
+    def test_the_document_of_a_prediction(self, study):
+        finite, limit = (row["prediction"] for row in json.loads(run("predict", study, "--json").stdout)["rows"])
+        assert (finite["threshold"], finite["critical"], finite["generic_count"], finite["count"]) == (0, False, 1, 1)
+        assert finite["bulk"] == {"lower": 0.0, "upper": 2.0, "top": 2.0}
+        strength, location = finite["spikes"][0]["strength"], finite["outliers"][0]["location"]
+        assert location == pytest.approx((1 + strength**2) / strength)
+        spike = limit["spikes"][0]
+        assert (spike["k"], spike["exponent"], spike["left"], spike["vanishes"]) == (0, "3/10", 1, None)
+        assert strength == pytest.approx(spike["constant"] * 300**0.3)
+
+    def test_for_a_reader(self, study):
+        text = run("predict", study).stdout
+        assert "width = 300" in text and "width = limit" in text and "information exponent of the target: 1" in text
+
+    @pytest.mark.parametrize(("key", "link"), [("activation", "exp(x**2)"), ("target", "exp(x**2)"), ("target", "1/x")])
+    def test_links_without_moments_are_bad_input(self, study, key, link):
+        old = "tanh(x + 7/10)" if key == "activation" else "tanh(x)"
+        study.write_text(study.read_text(encoding="utf-8").replace(f'"{old}"', f'"{link}"'), encoding="utf-8")
+        for command in ("predict", "validate"):
+            message = refused(command, study)
+            assert f".{key}'" in message and link in message and "study.toml" in message
+
+
 class TestPredict:
     def test_for_a_reader(self, study, predicting):
         predicting(simulated_prediction())
