@@ -402,12 +402,17 @@ class _DerivativeLink(Link):
         return _derivative, (self.source, self.order)
 
 
+def fast(piece: sp.Expr) -> sp.Expr:
+    """A polynomial in Horner's form, so that no power function is called; anything else as it is."""
+    return sp.horner(piece, wrt=X) if piece.is_polynomial(X) else piece
+
+
 @lru_cache(maxsize=1024)
 def _lambdify_numpy(piece: sp.Expr) -> Function:
     if not piece.has(X):
         constant = float(piece)
         return lambda x: np.full(np.shape(x), constant)
-    function: Function = sp.lambdify(X, piece, modules=[NUMPY, "numpy"], cse=True)
+    function: Function = sp.lambdify(X, fast(piece), modules=[NUMPY, "numpy"], cse=True)
     return function
 
 

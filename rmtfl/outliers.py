@@ -31,7 +31,7 @@ class RigidBulk:
     @property
     def threshold(self) -> float:
         """ψ^{1/4}: a spike of at most this strength gives no outlier."""
-        return self.psi**0.25
+        return math.sqrt(math.sqrt(self.psi))
 
     def location(self, strength: float) -> float:
         """Where the outlier of a spike above the threshold is."""

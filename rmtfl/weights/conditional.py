@@ -5,7 +5,7 @@ On a sample of the second batch the preactivation after step one is (theory/two-
     h⁽¹⁾ = κ h + S (μ₁ G + ξ + ρ φ y σ'(h)),    S = s₁ ā,  κ = 1 + S c₀ μ₂,  ξ ~ N(0, φ m₂ v₁),
 
 with ρ = 1 for a reused batch and 0 for independent ones. Independent: given (ā, G) one Gaussian. Reused and smooth: ξ
-and μ₁ G enter only through their sum w, so the average over h is taken on a grid in w and the average over ξ is Mehler's
+and μ₁ G enter only through their sum w, so the average over h is taken on a grid in w and the one over ξ is Mehler's
 formula, exact for polynomials in w. Reused and kinked: the average over ξ is taken first (it smooths the kinks, with a
 closed form for piecewise-linear links), then the one over h, on panels graded around each kink of σ, where the smoothed
 kinks of the outer σ lie at a distance of order S.
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from rmtfl.gaussian import density, panels, rule
 from rmtfl.links import Link
+from rmtfl.weights import piecewise_linear
 from rmtfl.weights.second_layer import hermite_rule, orthonormal_hermite
 from rmtfl.weights.smoothing import REACH, smooth, value_and_derivative
 from rmtfl.weights.statistics import Statistics
@@ -57,8 +58,17 @@ def reused(
         order: of the Gauss-Hermite rule in w = μ₁ G + ξ (smooth links).
         level: refinement of the average over h.
     """
+    if link.kinks and link.is_piecewise_linear:
+        S = shift[:, None, None]
+        return piecewise_linear.conditional_means(
+            link,
+            S * stats.c0 * stats.mu2,
+            S * stats.mu1 * stats.tau * direction[:, None],
+            np.abs(S) * stats.specific,
+            S * stats.phi * label,
+        )
     if link.kinks:
-        return _reused_kinked(link, stats, shift, stats.tau * direction, label, level)
+        return reused_kinked(link, stats, shift, stats.tau * direction, label, level)
     return _reused_smooth(link, stats, shift, direction, label, order, level)
 
 
@@ -90,7 +100,8 @@ def _mehler(nodes: Array, weights: Array, direction: Array, correlation: float) 
     return np.asarray((at_direction.T * correlation ** np.arange(order)) @ (at_nodes * weights))
 
 
-def _reused_kinked(link: Link, stats: Statistics, shift: Array, direction: Array, label: Array, level: float) -> Both:
+def reused_kinked(link: Link, stats: Statistics, shift: Array, direction: Array, label: Array, level: float) -> Both:
+    """The same for any kinked link by quadrature, of shape (len(shift), len(direction), len(label))."""
     slope = link.derivative().numpy()
     shape = (shift.size, direction.size, label.size)
     value, derivative = np.empty(shape), np.empty(shape)
@@ -134,5 +145,5 @@ def _graded(cuts: tuple[float, ...], width: float, furthest: float, kappa: float
         if kept and edge - kept[-1] < 1e-3 * fine and edge not in inside:
             continue
         kept.append(edge)
-    x, w = panels(kept, 3 + round(3 * level))
+    x, w = panels(kept, 3 + round(3.5 * level))
     return x, w * density(x)

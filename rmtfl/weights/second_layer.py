@@ -13,7 +13,7 @@ from math import factorial
 import numpy as np
 from numpy.typing import NDArray
 
-from rmtfl.gaussian import density, panels
+from rmtfl.gaussian import density, legendre, panels
 
 Array = NDArray[np.float64]
 
@@ -57,12 +57,12 @@ def rule(law: str, order: int, *, cut: bool = False) -> tuple[Array, Array]:
 @lru_cache(maxsize=64)
 def _whole(law: str, order: int) -> tuple[Array, Array]:
     if law == "uniform":
-        nodes, weights = np.polynomial.legendre.leggauss(order)
+        nodes, weights = legendre(order)
         return np.sqrt(3.0) * nodes, weights / 2
     # The trapezoid rule: the spikes are analytic in ā in a strip, where it beats the Gauss-Hermite rule.
     step = 2 * REACH / (order - 1)
-    nodes = (np.arange(order) - (order - 1) / 2) * step
-    return nodes, step * density(nodes)
+    trapezoid = np.asarray((np.arange(order) - (order - 1) / 2) * step, dtype=np.float64)
+    return trapezoid, step * density(trapezoid)
 
 
 @lru_cache(maxsize=64)
@@ -85,9 +85,9 @@ def orthonormal_hermite(x: Array, count: int) -> Array:
 def _half(law: str, order: int) -> tuple[Array, Array]:
     """The Gauss rule of the law restricted to ā > 0, of total weight 1/2."""
     if law == "uniform":
-        nodes, weights = np.polynomial.legendre.leggauss(order)
+        nodes, weights = legendre(order)
         return np.sqrt(3.0) * (nodes + 1) / 2, weights / 4
-    x, w = panels(np.linspace(0.0, HALF_LINE, 27))
+    x, w = panels(np.linspace(0.0, HALF_LINE, 27).tolist())
     return _golub_welsch(*_recurrence(x, w * density(x), order), 0.5)
 
 
@@ -110,7 +110,7 @@ def _recurrence(x: Array, w: Array, order: int) -> tuple[Array, Array]:
 
 def _golub_welsch(diagonal: Array, off_diagonal: Array, total: float) -> tuple[Array, Array]:
     matrix = np.diag(diagonal) + np.diag(off_diagonal, 1) + np.diag(off_diagonal, -1)
-    nodes = np.linalg.eigvalsh(matrix)
+    nodes = np.asarray(np.linalg.eigvalsh(matrix), dtype=np.float64)
     # Weights by the Christoffel function: those of an eigenvector would have no correct digit in the tails.
     before, now = np.zeros_like(nodes), np.ones_like(nodes)
     sum_of_squares = now.copy()

@@ -1,8 +1,8 @@
 """A link and its derivative averaged over a Gaussian: E f(m + τξ) and E f'(m + τξ), ξ ~ N(0, 1), for arrays of m and τ.
 
-Three roads, one interface. A smooth link goes through the trapezoid rule in ξ. A piecewise-linear link has closed forms
-(f' jumps by J at k: E f' = slope + Σ J Φ(t), E f = line + Σ J τ (tΦ(t) + φ(t)), t = (m − k)/τ). Any other kinked link is
-cut into panels at ξ = (k − m)/τ, for each m by itself.
+Three roads, one interface. A smooth link goes through the trapezoid rule in ξ. A piecewise-linear link has closed
+forms (f' jumps by J at k: E f' = slope + Σ J Φ(t), E f = line + Σ J τ (tΦ(t) + φ(t)), t = (m − k)/τ). Any other
+kinked link is cut into panels at ξ = (k − m)/τ, for each m by itself.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scipy.special import ndtr
 
 from rmtfl.functions import NUMPY
 from rmtfl.gaussian import density, legendre, rule
-from rmtfl.links import Link, X
+from rmtfl.links import Link, X, fast
 
 Array = NDArray[np.float64]
 Both = tuple[Array, Array]
@@ -32,10 +32,12 @@ def smooth(link: Link, mean: Array, spread: Array, level: float) -> Both:
     """(E f(m + τξ), E f'(m + τξ)), of the broadcast shape of mean and spread; levels refine the quadrature."""
     mean, spread = np.asarray(mean, dtype=float), np.asarray(spread, dtype=float)
     if not link.kinks:
-        return _analytic(link, *np.broadcast_arrays(mean, spread), level)
+        mean, spread = np.broadcast_arrays(mean, spread)
+        return _analytic(link, mean, spread, level)
     if link.is_piecewise_linear:
         return _piecewise_linear(link, mean, spread)
-    return _cut(link, *np.broadcast_arrays(mean, spread), level)
+    mean, spread = np.broadcast_arrays(mean, spread)
+    return _cut(link, mean, spread, level)
 
 
 def value_and_derivative(link: Link) -> Callable[[Array], Both]:
@@ -49,7 +51,7 @@ def _value_and_derivative(link: Link) -> Callable[[Array], Both]:
         value, slope = link.numpy(), link.derivative().numpy()
         return lambda x: (value(x), slope(x))
     piece = link.pieces[0]
-    both = sp.lambdify(X, [piece, sp.diff(piece, X)], modules=[NUMPY, "numpy"], cse=True)
+    both = sp.lambdify(X, [fast(piece), fast(sp.diff(piece, X))], modules=[NUMPY, "numpy"], cse=True)
 
     def evaluate(x: Array) -> Both:
         value, slope = both(x)
@@ -72,7 +74,7 @@ def _analytic(link: Link, mean: Array, spread: Array, level: float) -> Both:
 
 
 def _piecewise_linear(link: Link, mean: Array, spread: Array) -> Both:
-    slope0, intercept, jumps = _lines(link)
+    slope0, intercept, jumps = lines(link)
     value, slope = intercept + slope0 * mean, np.full(mean.shape, slope0)
     spread = np.maximum(spread, SHARP)
     for cut, jump in jumps:
@@ -89,7 +91,7 @@ def _piecewise_linear(link: Link, mean: Array, spread: Array) -> Both:
 
 
 @lru_cache(maxsize=128)
-def _lines(link: Link) -> tuple[float, float, list[tuple[float, float]]]:
+def lines(link: Link) -> tuple[float, float, list[tuple[float, float]]]:
     """The first line (slope, intercept) and the jumps of slope (where, how much) of a piecewise-linear link."""
     first = sp.Poly(link.pieces[0], X)
     jumps = [(cut, float(link.jump(index, 1))) for index, cut in enumerate(link.breakpoints)]

@@ -1,0 +1,85 @@
+"""Predictions for the trained first layer: the exact count, the limit, and the finite width."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rmtfl.errors import BadInput, ToleranceNotMet
+from rmtfl.gaussian import check_square_integrable
+from rmtfl.outliers import RigidBulk
+from rmtfl.setup import Setup
+from rmtfl.weights.finite_width import ROUNDING, SMALLEST, FiniteRank, finite_rank
+from rmtfl.weights.limit import leading_order, limit
+from rmtfl.weights.prediction import Bulk, LimitPrediction, Outlier, Spike, WeightsPrediction
+from rmtfl.weights.threshold import Threshold, threshold
+
+__all__ = ["Threshold", "predict", "threshold"]
+
+FLOAT_DIGITS = 15
+
+
+def predict(setup: Setup) -> WeightsPrediction | LimitPrediction:
+    """The singular values of the weights after the last step.
+
+    Raises:
+        BadInput: for a link without finite Gaussian moments, or a bulk that is not offered.
+        ToleranceNotMet: if the tolerance or the digits asked for are out of reach.
+    """
+    check_square_integrable(setup.network.activation, "network.activation")
+    check_square_integrable(setup.network.activation.derivative(), "network.activation")
+    check_square_integrable(setup.data.target, "data.target")
+    if setup.theory.bulk != "rigid":
+        raise BadInput(f"key 'theory.bulk': value {setup.theory.bulk}: not offered yet; expected rigid")
+    if setup.sizes.width == "limit":
+        return limit(setup)
+    if (setup.theory.digits or 0) > FLOAT_DIGITS:
+        raise ToleranceNotMet(
+            f"key 'theory.digits': {setup.theory.digits} digits at a finite width are out of reach of doubles; "
+            f"ask for at most {FLOAT_DIGITS}, or for width = 'limit'"
+        )
+    return _finite(setup)
+
+
+def _finite(setup: Setup) -> WeightsPrediction:
+    found = threshold(*setup.training.alpha)
+    leading = leading_order(setup)
+    rank = leading if setup.theory.order == "leading" else finite_rank(setup, setup.theory.tolerance)
+    bulk = RigidBulk(float(setup.sizes.psi))
+    outliers = tuple(_outliers(rank, bulk))
+    return WeightsPrediction(
+        threshold=found.threshold,
+        critical=found.critical,
+        generic_count=found.generic_count,
+        count=len(outliers),
+        bulk=Bulk(bulk.lower, bulk.upper, bulk.upper),
+        spikes=tuple(
+            Spike(float(s), float(e))
+            for s, e in zip(rank.strengths, rank.strength_errors, strict=True)
+            if s >= SMALLEST
+        ),
+        outliers=outliers,
+        leading=tuple(float(s) for s in leading.strengths),
+        psi=bulk.psi,
+        step_sizes=tuple(setup.training.step_size(t, int(setup.sizes.width)) for t in range(setup.training.steps)),
+    )
+
+
+def _outliers(rank: FiniteRank, bulk: RigidBulk) -> Iterator[Outlier]:
+    """The spikes above the threshold of the bulk, as outliers; errors carried over to first order."""
+    columns = (rank.strengths, rank.strength_errors, rank.overlaps, rank.overlap_errors)
+    for strength, error, overlap, overlap_error in zip(*(column.tolist() for column in columns), strict=True):
+        if abs(strength - bulk.threshold) <= error:
+            raise ToleranceNotMet(
+                f"a spike of strength {strength:.12g} is within its error of the threshold {bulk.threshold:.12g}; "
+                "ask for a smaller theory.tolerance"
+            )
+        if strength > bulk.threshold:
+            right = bulk.right_overlap(strength)
+            yield Outlier(
+                location=bulk.location(strength),
+                alignment=right * overlap,
+                error=max(
+                    bulk.location_slope(strength) * error + ROUNDING * strength,
+                    right * overlap_error + overlap * bulk.right_overlap_slope(strength) * error,
+                ),
+            )

@@ -1,0 +1,81 @@
+"""How many spikes two steps leave, in exact arithmetic (theory/two-step.md, `two-step.threshold`).
+
+The k-th term of the expansion in the first step has strength N^{α₂ − k(1/2 − α₁)}: those with k ≤ K = ⌊α₂/(1/2 − α₁)⌋
+do not vanish, and an exactly integer ratio leaves the K-th at order one, where the threshold of the bulk decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from rmtfl.errors import BadInput
+
+HALF = Fraction(1, 2)
+LARGEST = 10_000  # spikes listed: α₁ within 1e-4 of 1/2
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The exact count and what it rests on.
+
+    Attributes:
+        alpha: the step exponents; one or two.
+        threshold: K; 0 for one step.
+        critical: whether K ≥ 1 and the K-th strength is exactly of order one.
+    """
+
+    alpha: tuple[Fraction, ...]
+    threshold: int
+    critical: bool
+
+    @property
+    def generic_count(self) -> int:
+        """K + 1: the spikes that do not vanish when every Hermite coefficient they need is there."""
+        return self.threshold + 1
+
+    def exponent(self, k: int) -> Fraction:
+        """The exponent of the k-th strength: max(α) for k = 0, else α₂ − k(1/2 − α₁)."""
+        if k == 0:
+            return max(self.alpha)
+        return self.alpha[1] - k * (HALF - self.alpha[0])
+
+    def as_json(self) -> dict[str, Any]:
+        """The document of `threshold --json`, without its schema number."""
+        return {
+            "threshold": self.threshold,
+            "critical": self.critical,
+            "generic_count": self.generic_count,
+            "spikes": [
+                {"k": k, "exponent": str(self.exponent(k)), "left": k + 1, "needs": _needs(k)}
+                for k in range(self.generic_count)
+            ],
+        }
+
+
+def threshold(*alpha: Fraction) -> Threshold:
+    """The count for one or two step exponents in [0, 1/2).
+
+    Raises:
+        BadInput: for an exponent outside [0, 1/2), or more spikes than could be listed.
+    """
+    for position, value in enumerate(alpha):
+        if not 0 <= value < HALF:
+            raise BadInput(f"alpha {position + 1}: value {value}: expected a number in [0, 1/2)")
+    if len(alpha) == 1:
+        return Threshold(alpha, 0, False)
+    ratio = alpha[1] / (HALF - alpha[0])
+    count = ratio.numerator // ratio.denominator
+    if count > LARGEST:
+        raise BadInput(f"alpha 1: value {alpha[0]}: gives {count} spikes; expected at most {LARGEST}")
+    return Threshold(alpha, count, count >= 1 and ratio.denominator == 1)
+
+
+def _needs(k: int) -> str:
+    if k == 0:
+        return "mu_1 = E sigma'"
+    return (
+        f"mu_{k + 1} = E He_{k + 1} sigma for independent batches; "
+        f"E[sigma^({k + 1}) sigma'^j], j <= {k}, for a reused one"
+    )
