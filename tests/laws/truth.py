@@ -93,7 +93,8 @@ def _horner(poly, u):
 
 def as_mpf(x: arb, digits: int) -> mpmath.mpf:
     """Return an enclosure's midpoint, insisting that it is as narrow as the digits asked for."""
-    mid = mpmath.mpf(str(x.mid().str(digits + 20, radius=False)))
+    with mpmath.workdps(digits + 20):
+        mid = mpmath.mpf(str(x.mid().str(digits + 20, radius=False)))
     if float(x.rad()) > 0:
         assert x.rel_accuracy_bits() > 3.3 * digits, f"only {x.rel_accuracy_bits()} bits"
     return mid
