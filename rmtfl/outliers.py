@@ -1,9 +1,9 @@
 """Outliers of a finite-rank perturbation of a matrix with iid entries: locations, overlaps, the threshold.
 
-W = W₀ + P with W₀ of size N × d, entries iid N(0, 1/d), ψ = N/d. The bulk of singular values is [|1−√ψ|, 1+√ψ]. A singular
-value θ of P gives an outlier iff θ > ψ^{1/4}, at √((1+θ²)(ψ+θ²))/θ (Benaych-Georges & Nadakuditi, arXiv 1103.2221,
-Theorem 2.8 and section 3.1, rescaled to variance 1/d). W₀ is bi-rotationally invariant, so nothing of P matters but its
-singular values and vectors.
+W = W₀ + P with W₀ of size N × d, entries iid N(0, 1/d), ψ = N/d. The bulk of singular values is [|1−√ψ|, 1+√ψ]. A
+singular value θ of P gives an outlier iff θ > ψ^{1/4}, at √((1+θ²)(ψ+θ²))/θ (Benaych-Georges & Nadakuditi, arXiv
+1103.2221, Theorem 2.8 and section 3.1, rescaled to variance 1/d; theory/two-step.md, `two-step.outliers`). W₀ is
+bi-rotationally invariant, so nothing of P matters but its singular values and vectors.
 """
 
 from __future__ import annotations
