@@ -13,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmtfl.kernel.isotropic import isotropic_eigenvalues
+from rmtfl.kernel.learning import learning_curve, regression
+from rmtfl.kernel.matrices import MatrixOutlier, kernel_matrix
 from rmtfl.kernel.spectrum import SpikedKernel, spectrum
-from rmtfl.kernel.table import KernelSetup
+from rmtfl.kernel.table import KernelMatrixSetup, KernelSetup, LearningCurveSetup
 
 Array = NDArray[np.float64]
 
 RESOLVED = 1e-3  # relative error of an amplification beyond which it is not given
+HARMONICS = 4  # zonal harmonics that a matrix's outliers are compared with
 REFERENCE = 1e-12  # relative error of an eigenvalue at spike 0
 
 
@@ -136,3 +139,97 @@ def _amplification(
         ratios.append(value / reference if known else None)
         errors.append((error + REFERENCE * value) / reference if known else None)
     return tuple(ratios), tuple(errors)
+
+
+# ------------------------------------------------------------------------------------------------ on samples
+
+
+@dataclass(frozen=True)
+class KernelMatrixPrediction:
+    """Eigenvalues of the n × n kernel matrix over n.
+
+    Attributes:
+        outliers: separated simple eigenvalues, largest first; `alignment` is the squared overlap of the eigenvector
+            with the sampled eigenfunction, `harmonics` its squared overlaps with sampled zonal harmonics Y_0, Y_1, ….
+        harmonics: (outliers, m).
+        intervals: of the bulk, ascending.
+        error: of the intervals' ends, absolute.
+        isotropic: A.
+        spike: B.
+    """
+
+    outliers: tuple[MatrixOutlier, ...]
+    harmonics: tuple[tuple[float, ...], ...]
+    intervals: tuple[tuple[float, float], ...]
+    error: float
+    isotropic: float
+    spike: float
+
+    def as_json(self) -> dict[str, Any]:
+        """The document of `predict --json` for this row."""
+        return {
+            "outliers": [
+                {**asdict(outlier), "harmonics": list(harmonics)}
+                for outlier, harmonics in zip(self.outliers, self.harmonics, strict=True)
+            ],
+            "bulk": {"intervals": [list(interval) for interval in self.intervals], "error": self.error},
+            "isotropic": self.isotropic,
+            "spike": self.spike,
+        }
+
+
+def predict_kernel_matrix(setup: KernelMatrixSetup) -> KernelMatrixPrediction:
+    """Outliers and bulk of one row; raises as `predict_kernel` does."""
+    table, kernel = setup.kernel, setup.spiked
+    matrix = kernel_matrix(kernel, table.samples, max(table.degrees), table.modes, setup.theory.tolerance)
+    return KernelMatrixPrediction(
+        outliers=matrix.outliers,
+        harmonics=tuple(tuple(matrix.harmonic_overlaps(outlier, HARMONICS).tolist()) for outlier in matrix.outliers),
+        intervals=matrix.intervals,
+        error=matrix.error,
+        isotropic=kernel.isotropic,
+        spike=kernel.spike,
+    )
+
+
+@dataclass(frozen=True)
+class LearningCurvePrediction:
+    """Kernel ridge regression by sample size, at the best ridge of those offered.
+
+    Attributes:
+        samples: sample sizes.
+        mse: test error on noisy labels.
+        ridge: the ridge taken, on the unnormalised kernel matrix.
+        effective_ridge: κ at it.
+        error: of mse, absolute.
+        isotropic: A.
+        spike: B.
+    """
+
+    samples: tuple[int, ...]
+    mse: tuple[float, ...]
+    ridge: tuple[float, ...]
+    effective_ridge: tuple[float, ...]
+    error: tuple[float, ...]
+    isotropic: float
+    spike: float
+
+    def as_json(self) -> dict[str, Any]:
+        """The document of `predict --json` for this row."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+
+def predict_learning_curve(setup: LearningCurveSetup) -> LearningCurvePrediction:
+    """The learning curve of one row; raises as `predict_kernel` does."""
+    table, kernel, data = setup.kernel, setup.spiked, setup.data
+    found = regression(
+        kernel,
+        data.target,
+        float(data.noise),
+        max(table.samples),
+        max(table.degrees),
+        table.modes,
+        setup.theory.tolerance,
+    )
+    curve = learning_curve(found, table.samples, [float(ridge) for ridge in table.ridge])
+    return LearningCurvePrediction(**asdict(curve), isotropic=kernel.isotropic, spike=kernel.spike)

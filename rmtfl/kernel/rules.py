@@ -94,6 +94,30 @@ class Line:
     width: float
     dimension: float
 
+    @property
+    def v(self) -> Array:
+        """The nodes in the rule's variable: v, or asinh(z/w) in few dimensions."""
+        x = self.z if self.dimension <= FEW else self.z / self.across
+        return np.asarray(np.arcsinh(x / self.width))
+
+    def locate(self, z: Array) -> Array:
+        """The same for coordinates z of any shape, infinite beyond the sphere."""
+        z = np.asarray(z, float)
+        if self.dimension <= FEW:
+            return np.asarray(np.arcsinh(z / self.width))
+        inside = 1 - z * z / self.dimension
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.arcsinh(z / np.sqrt(np.maximum(inside, 0)) / self.width))
+
+    def at(self, v: Array) -> tuple[Array, Array]:
+        """The coordinate z at points of the rule's variable, and its density there up to a constant."""
+        if self.dimension <= FEW:
+            z = self.width * np.sinh(v)
+            inside = np.maximum(1 - z * z / self.dimension, 0)
+            return z, np.asarray(inside ** ((self.dimension - 3) / 2) * np.cosh(v))
+        x = self.width * np.sinh(v)
+        return x / np.sqrt(1 + x * x / self.dimension), np.exp(_log_weight(v, self.width, self.dimension))
+
 
 def _log_weight(v: Array, width: float, dimension: float) -> Array:
     x = width * np.sinh(v)

@@ -195,7 +195,8 @@ def spectrum(
         top = max(float(block.eigenvalues[0]) for block in current.blocks)
         blocks = tuple(_with_error(fine, coarse) for fine, coarse in zip(current.blocks, previous.blocks, strict=True))
         worst = max(block.error for block in blocks) / top
-        if worst <= tolerance:
+        # Blocks that vanish by symmetry have no eigenvalue to measure by, only the kernel's own rounding.
+        if worst <= tolerance or worst * top <= EPSILON * current.trace:
             error = abs(current.trace - previous.trace) + ROUNDING * current.trace
             mixing, mixing_error = _mixing(current, previous, 2 * modes)
             found = Spectrum(kernel, blocks, current.grid, current.trace, error, mixing, mixing_error)

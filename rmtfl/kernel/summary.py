@@ -1,38 +1,79 @@
-"""The prediction of a kernel as a table for a reader."""
+"""Predictions of kernels, their matrices and their learning curves as tables for a reader."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from rmtfl.tables import Column, Sheet, measured
+from rmtfl.tables import Column, Measured, Sheet, measured
+
+Document = Mapping[str, Any]
 
 
-def summary(setup: object, prediction: Mapping[str, Any]) -> Sheet:
-    """A line an eigenvalue, from the document of a `kernel` row."""
-    del setup
+def summary(setup: Any, prediction: Document) -> Sheet:
+    """The leading spectrum, a line an eigenvalue, from its document."""
     columns = (
         Column("degree"),
-        Column("multiplicity", numeric=True),
-        Column("mode"),
+        Column("multiplicity"),
         Column("eigenvalue", numeric=True),
-        Column("over spike 0", numeric=True),
+        Column("amplification", numeric=True),
+        Column("largest share", numeric=False),
     )
     lines = []
-    for block, ratios, errors in zip(
-        prediction["blocks"], prediction["amplification"], prediction["amplification_error"], strict=True
-    ):
-        for mode, (eigenvalue, ratio, error) in enumerate(zip(block["eigenvalues"], ratios, errors, strict=True), 1):
+    for block, ratios in zip(prediction["blocks"], prediction["amplification"], strict=True):
+        mixing = block.get("mixing") or [None] * len(block["eigenvalues"])
+        for value, ratio, shares in zip(block["eigenvalues"], ratios, mixing, strict=True):
+            largest = max(range(len(shares)), key=shares.__getitem__) if shares else None
             lines.append(
                 (
                     str(block["degree"]),
-                    measured(block["multiplicity"]),
-                    str(mode),
-                    measured(eigenvalue, error=block["error"]),
-                    measured(ratio, error=error or 0.0),
+                    str(block["multiplicity"]),
+                    measured(value, error=block["error"]),
+                    Measured("") if ratio is None else measured(ratio),
+                    "" if largest is None else f"{shares[largest]:.4f} of Y_{largest}",
                 )
             )
-    trace = measured(prediction["trace"], error=prediction["trace_error"])
-    remainder = measured(prediction["remainder"], error=prediction["trace_error"])
-    notes = (f"trace {trace}, of which other degrees have {remainder}",)
+    notes = (
+        f"A = {prediction['isotropic']:.6g}, B = {prediction['spike']:.6g}",
+        f"trace {prediction['trace']:.8g}; degrees not listed hold {prediction['remainder']:.3g} of it",
+    )
     return Sheet(columns, tuple(lines), notes)
+
+
+def matrix_summary(setup: Any, prediction: Document) -> Sheet:
+    """A kernel matrix's outliers, a line each, and its bulk."""
+    columns = (
+        Column("outlier"),
+        Column("location", numeric=True),
+        Column("eigenvalue", numeric=True),
+        Column("alignment", numeric=True),
+    )
+    lines = tuple(
+        (
+            str(j + 1),
+            measured(outlier["location"], error=outlier["error"]),
+            measured(outlier["eigenvalue"], error=outlier["error"]),
+            measured(outlier["alignment"], error=outlier["error"]),
+        )
+        for j, outlier in enumerate(prediction["outliers"])
+    )
+    intervals = ", ".join(f"[{low:.6g}, {high:.6g}]" for low, high in prediction["bulk"]["intervals"])
+    return Sheet(columns, lines, (f"bulk {intervals}", "eigenvalues of the kernel matrix over n"))
+
+
+def curve_summary(setup: Any, prediction: Document) -> Sheet:
+    """A learning curve, a line a sample size."""
+    columns = (
+        Column("samples"),
+        Column("mse", numeric=True),
+        Column("ridge"),
+        Column("effective ridge", numeric=True),
+    )
+    rows = zip(
+        *(prediction[key] for key in ("samples", "mse", "error", "ridge", "effective_ridge")),
+        strict=True,
+    )
+    lines = tuple(
+        (str(n), measured(mse, error=error), f"{ridge:g}", measured(kappa)) for n, mse, error, ridge, kappa in rows
+    )
+    return Sheet(columns, lines, ("test error on noisy labels, at the best ridge offered",))

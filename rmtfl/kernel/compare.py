@@ -1,0 +1,93 @@
+"""Which predicted number of a kernel matrix or a learning curve is compared with which simulated one.
+
+Judged: the location of the first outlier, and every test error. Shown: the other outliers, the overlaps of the first
+eigenvector with zonal harmonics, and the top of the bulk. The allowances are what the asymptotic formulas leave out at
+finite n; their sizes are measured in validation/kernel-matrices and validation/kernel-learning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmtfl.compare import Quantity
+
+Draws = Mapping[str, NDArray[np.float64]]
+
+FIRST_OUTLIER = 0.01  # relative, from n = SMALL on
+FIRST_OUTLIER_SMALL = 0.05  # relative, below
+SMALL = 300  # samples
+TEST_ERROR = 0.03  # relative, from n = FEW on
+TEST_ERROR_FEW = 0.08  # relative, below: the formula is optimistic there
+FEW = 100  # samples
+
+
+def matrix_quantities(setup: Any, prediction: Mapping[str, Any], trials: Draws) -> Iterator[Quantity]:
+    """What is compared in a row of a kernel-matrix study.
+
+    Args:
+        setup: the row.
+        prediction: its document.
+        trials: 'eigenvalues' (trials, n), descending, and 'harmonics' (trials, 4, 4), or empty.
+    """
+    small = setup.kernel.samples < SMALL
+    relative = FIRST_OUTLIER_SMALL if small else FIRST_OUTLIER
+    values = np.asarray(trials.get("eigenvalues", np.empty((0, 0))))
+    harmonics = np.asarray(trials.get("harmonics", np.empty((0, 0, 0))))
+    for j, outlier in enumerate(prediction["outliers"]):
+        # Outliers between two bulks are found at no fixed rank: the nearest eigenvalue would flatter the prediction.
+        above = j if outlier["location"] > _top(prediction) else None
+        yield Quantity(
+            f"outlier {j + 1}",
+            float(outlier["location"]),
+            float(outlier["error"]),
+            _column(values, above),
+            allowance=relative * float(outlier["location"]) if j == 0 else 0.0,
+            reason=f"{relative:.0%} of the location, at {'few' if small else 'finitely many'} samples"
+            if j == 0
+            else "",
+            judged=j == 0 and above is not None,
+        )
+    if prediction["outliers"]:
+        for m, share in enumerate(prediction["outliers"][0]["harmonics"]):
+            sample = tuple(harmonics[:, 0, m].tolist()) if harmonics.size else ()
+            yield Quantity(f"overlap with Y_{m}", float(share), 0.0, sample)
+    if prediction["bulk"]["intervals"]:
+        rank = sum(outlier["location"] > _top(prediction) for outlier in prediction["outliers"])
+        yield Quantity("top of the bulk", _top(prediction), float(prediction["bulk"]["error"]), _column(values, rank))
+
+
+def _top(prediction: Mapping[str, Any]) -> float:
+    intervals = prediction["bulk"]["intervals"]
+    return float(intervals[-1][1]) if intervals else 0.0
+
+
+def _column(values: NDArray[np.float64], rank: int | None) -> tuple[float, ...]:
+    return tuple(values[:, rank].tolist()) if rank is not None and rank < values.shape[-1] else ()
+
+
+def curve_quantities(setup: Any, prediction: Mapping[str, Any], trials: Draws) -> Iterator[Quantity]:
+    """What is compared in a row of a learning-curve study: every test error, at the ridge that was predicted best.
+
+    Args:
+        setup: the row.
+        prediction: its document.
+        trials: 'mse' (trials, sizes, ridges), or empty.
+    """
+    ridges = [float(ridge) for ridge in setup.kernel.ridge]
+    errors = np.asarray(trials.get("mse", np.empty((0, 0, 0))))
+    rows = zip(prediction["samples"], prediction["mse"], prediction["ridge"], prediction["error"], strict=True)
+    for i, (n, mse, ridge, error) in enumerate(rows):
+        relative = TEST_ERROR_FEW if n < FEW else TEST_ERROR
+        yield Quantity(
+            f"mse at n = {n}",
+            float(mse),
+            float(error),
+            tuple(errors[:, i, ridges.index(ridge)].tolist()) if errors.size else (),
+            allowance=relative * float(mse),
+            reason=f"{relative:.0%} of the error, at finitely many samples",
+            judged=True,
+        )
