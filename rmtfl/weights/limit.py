@@ -6,9 +6,8 @@ added up, with what rounding can do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from typing import Any, TypeVar
 
 import mpmath
@@ -53,34 +52,48 @@ def limit(setup: Setup) -> LimitPrediction:
         ToleranceNotMet: if a constant cannot be computed to the tolerance or the digits.
     """
     found = threshold(*setup.training.alpha)
-    digits = setup.theory.digits
-    with mpmath.workdps((digits or 15) + GUARD):
-        strengths = _strengths(setup, found, digits)
-        kappas = _kappas(setup, setup.training.batches, found.generic_count, digits)
-        spikes = tuple(
-            LimitSpike(
-                k=s.k,
-                exponent=found.exponent(s.k),
-                constant=written(s.constant, digits),
-                error=written(s.error, 5 if digits else None),
-                left=s.k + 1,
-                vanishes=s.vanishes,
-                kappa=written(kappas[s.k] if s.k < len(kappas) else 0.0, digits),
-            )
-            for s in strengths
-        )
     psi = float(setup.sizes.psi)
     bulk = RigidBulk(psi)
-    count = sum(1 for s in strengths if s.vanishes is None and _survives(found.exponent(s.k), s.constant, bulk))
+    digits = setup.theory.digits
+    with mpmath.workdps((digits or 15) + GUARD):
+        spikes = tuple(_spikes(setup, found, digits))
     return LimitPrediction(
         threshold=found.threshold,
         critical=found.critical,
         generic_count=found.generic_count,
-        count=count,
+        count=sum(1 for spike in spikes if spike.vanishes is None and _survives(spike, bulk)),
         bulk=Bulk(bulk.lower, bulk.upper, bulk.upper),
         spikes=spikes,
         learning=learning(setup, found),
     )
+
+
+def _spikes(setup: Setup, found: Threshold, digits: int | None) -> Iterator[LimitSpike]:
+    strengths = _strengths(setup, found, digits)
+    kappas = _kappas(setup, setup.training.batches, found.generic_count, digits)
+    bulk = RigidBulk(float(setup.sizes.psi))
+    for s in strengths:
+        if digits is None and not s.vanishes and s.error > setup.theory.tolerance * s.constant:
+            raise ToleranceNotMet(
+                f"the constant of order k = {s.k} reached {s.error / s.constant:.1e}, not the tolerance "
+                f"{setup.theory.tolerance:g}; ask for a larger theory.tolerance"
+            )
+        spike = LimitSpike(
+            k=s.k,
+            exponent=found.exponent(s.k),
+            constant=written(s.constant, digits),
+            error=written(s.error, 5 if digits else None),
+            left=s.k + 1,
+            vanishes=s.vanishes,
+            kappa=written(kappas[s.k], digits),
+            alignment=0.0,
+        )
+        share = 1.0 if spike.exponent > 0 else bulk.right_overlap(float(s.constant)) if _survives(spike, bulk) else 0.0
+        yield replace(spike, alignment=written(share * s.overlap, digits if spike.exponent > 0 else None))
+
+
+def _survives(spike: LimitSpike, bulk: RigidBulk) -> bool:
+    return spike.exponent > 0 or float(spike.constant) > bulk.threshold
 
 
 def leading_order(setup: Setup) -> FiniteRank:
@@ -184,10 +197,6 @@ def _why_zero(setup: Setup, k: int, term: Term, constant: Any, size: Any, error:
     return None
 
 
-def _survives(exponent: Fraction, constant: Any, bulk: RigidBulk) -> bool:
-    return exponent > 0 or float(constant) > bulk.threshold
-
-
 def written(value: Any, digits: int | None) -> Number:
     """A float, or a decimal string with the digits asked for."""
     if digits is None:
@@ -202,10 +211,11 @@ def learning(setup: Setup, found: Threshold) -> dict[str, Any]:
     """The table of what each spike aligns with, for either batch mode (theory/two-step.md, `two-step.learning`)."""
     table: dict[str, Any] = {"information_exponent": information_exponent(setup)}
     for batches in ("independent", "reused"):
-        kappas = _kappas(setup, batches, max(found.generic_count, DEEPEST if setup.training.steps == 2 else 1), None)
+        depth = max(found.generic_count, DEEPEST if setup.training.steps == 2 else 1)
+        kappas = [float(kappa) for kappa in _kappas(setup, batches, depth, None)]
         smallest = next((k for k, kappa in enumerate(kappas) if abs(kappa) > ZERO), None)
         table[batches] = {
-            "kappa": [float(kappa) for kappa in kappas[: found.generic_count]],
+            "kappa": kappas[: found.generic_count],
             "smallest_k": smallest,
             "region": _region(smallest),
             "learned_here": smallest is not None and smallest <= found.threshold,

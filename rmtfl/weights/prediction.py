@@ -92,7 +92,8 @@ class LimitSpike:
         error: numerical error of the constant.
         left: the power of the second layer in the left vector.
         vanishes: why the constant is 0, or None.
-        kappa: overlap of the spike's right vector with the target, before normalisation.
+        kappa: overlap of the term's right vector with the target, E[z H_k].
+        alignment: squared overlap of the outlier's right singular vector with the target as N → ∞; 0 in the bulk.
     """
 
     k: int
@@ -102,6 +103,7 @@ class LimitSpike:
     left: int
     vanishes: str | None
     kappa: Number
+    alignment: Number
 
     def as_json(self) -> dict[str, Any]:
         """The spike as one entry of the document, its exponent as exact text."""

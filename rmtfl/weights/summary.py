@@ -68,6 +68,7 @@ def _limit(prediction: Mapping[str, Any]) -> Sheet:
         Column("constant", numeric=True),
         Column("left"),
         Column("kappa", numeric=True),
+        Column("alignment", numeric=True),
         Column("error", numeric=True),
         Column("vanishes"),
     )
@@ -78,6 +79,7 @@ def _limit(prediction: Mapping[str, Any]) -> Sheet:
             _number(spike["constant"], spike["error"]),
             f"a^{spike['left']}",
             _number(spike["kappa"], spike["error"]),
+            _number(spike["alignment"], spike["error"]),
             _scale(spike["error"]),
             spike["vanishes"] or "",
         )
