@@ -147,7 +147,8 @@ def _advance(problem: Root, state: State, new: Array, tolerance: float, **change
     value, error, stalled = state.value.copy(), state.error.copy(), state.stalled.copy()
     scale = problem.size(new, active)
     relative = np.abs(new - value[active]) / np.where(scale > 0, scale, 1.0)
-    stuck = (relative > 0.5 * error[active]) & (error[active] < ROUNDING_REGIME)
+    # Bisection halves exactly: only what shrinks by less than a quarter has stopped shrinking.
+    stuck = (relative > 0.75 * error[active]) & (error[active] < ROUNDING_REGIME)
     value[active], stalled[active] = new, stuck & (relative > tolerance)
     error[active] = np.where(np.isfinite(relative), relative, np.inf)
     open_ = (relative > tolerance) & ~stuck & np.isfinite(relative)

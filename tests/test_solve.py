@@ -44,6 +44,12 @@ def test_bracketed_survives_a_flat_function(start):
     np.testing.assert_allclose(solve(problem, Bracketed(), np.array([start])).value, 2.0, rtol=1e-15)
 
 
+def test_bisection_alone_goes_all_the_way():
+    # Without a slope every step is a bisection, which must not be taken for rounding.
+    problem = Root(lambda x, i: (x**3 - 3, np.full(x.shape, np.nan)), lower=np.array([0.0]), upper=np.array([2.0]))
+    np.testing.assert_allclose(solve(problem, Bracketed(), np.array([0.1])).value, np.cbrt(3), rtol=1e-14)
+
+
 def test_bracketed_decreasing():
     problem = Root(lambda x, i: (2 - x * x, -2 * x), lower=np.array([0.0]), upper=np.array([9.0]), increasing=False)
     np.testing.assert_allclose(solve(problem, Bracketed(), np.array([9.0])).value, np.sqrt(2), rtol=1e-15)
