@@ -27,6 +27,7 @@ Array = NDArray[np.float64]
 
 REACH = 0.4  # of s₁ ā: short enough for the series to converge, long enough to tell its orders apart
 DEGREES = (11, 14)  # of the two interpolations
+ROUNDING = 1e-10  # of the vectors read off, relative: what interpolation leaves of sixteen digits
 LEVEL = 1  # of the quadrature
 HALF_ORDER = 24  # nodes in ā on each side: exact for the powers needed
 
@@ -58,8 +59,13 @@ def constants(setup: Setup, count: int, joined: tuple[float, float]) -> list[Blo
 
 
 def kappas(setup: Setup, count: int) -> list[float]:
-    """The overlap of each order with the target: the larger, in size, of its two right vectors' overlaps."""
-    _, along, _, _ = _right(setup, count, DEGREES[-1])
+    """The overlap of each order with the target: the larger, in size, of its two right vectors' overlaps.
+
+    What cannot be told from 0 by the two interpolations is 0.
+    """
+    (_, coarse, _, _), (vectors, fine, _, _) = (_right(setup, count, degree) for degree in DEGREES)
+    doubtful = np.abs(fine) <= 4 * np.abs(fine - coarse) + ROUNDING * np.linalg.norm(vectors, axis=1)
+    along = np.where(doubtful, 0.0, fine)
     return [float(along[0])] + [float(max(along[2 * k - 1 : 2 * k + 1], key=abs)) for k in range(1, count)]
 
 

@@ -8,40 +8,48 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import mpmath
 import numpy as np
 
 from rmtfl.errors import ToleranceNotMet
 from rmtfl.gaussian import EPSILON, hermite_coefficient
-from rmtfl.links import X
 from rmtfl.outliers import RigidBulk
 from rmtfl.setup import Setup
 from rmtfl.weights import kinked
 from rmtfl.weights.finite_width import FiniteRank
 from rmtfl.weights.leading import Term, root, terms
+from rmtfl.weights.learning import learning, parity
 from rmtfl.weights.moments import Moments
 from rmtfl.weights.prediction import Bulk, LimitPrediction, LimitSpike, Number
 from rmtfl.weights.threshold import Threshold, threshold
 
-T = TypeVar("T")
-
 GUARD = 25  # digits beyond those asked for: what Gram-Schmidt and zero tests may lose
 ZERO = 1e-12  # relative size below which a double cannot be told from zero
 KINKED_ZERO = 1e-7  # the same for the one-sided series of a kinked activation, read off by interpolation
-DEEPEST = 5  # orders searched for the first that learns the target
-HIGHEST_HERMITE = 12  # of the target, searched for its information exponent
 
 
 @dataclass(frozen=True)
 class Strength:
-    """Strength ≃ constant · N^exponent of one spike, and its right vector's squared overlap with the target."""
+    """One spike before it is written down.
+
+    Attributes:
+        k: its order.
+        constant: strength ≃ constant · N^exponent.
+        error: bound on the constant's error.
+        kappa: E[z H_k].
+        overlap: squared overlap of the residual right vector with the target.
+        uncertainty: bound on the errors of kappa and overlap.
+        vanishes: why the constant is 0, or None.
+    """
 
     k: int
     constant: Any
     error: Any
+    kappa: Any
     overlap: Any
+    uncertainty: Any
     vanishes: str | None
 
 
@@ -70,7 +78,6 @@ def limit(setup: Setup) -> LimitPrediction:
 
 def _spikes(setup: Setup, found: Threshold, digits: int | None) -> Iterator[LimitSpike]:
     strengths = _strengths(setup, found, digits)
-    kappas = _kappas(setup, setup.training.batches, found.generic_count, digits)
     bulk = RigidBulk(float(setup.sizes.psi))
     for s in strengths:
         if digits is None and not s.vanishes and s.error > setup.theory.tolerance * s.constant:
@@ -82,10 +89,10 @@ def _spikes(setup: Setup, found: Threshold, digits: int | None) -> Iterator[Limi
             k=s.k,
             exponent=found.exponent(s.k),
             constant=written(s.constant, digits),
-            error=written(s.error, 5 if digits else None),
+            error=written(max(s.error, s.uncertainty), 5 if digits else None),
             left=s.k + 1,
             vanishes=s.vanishes,
-            kappa=written(kappas[s.k], digits),
+            kappa=written(s.kappa, digits),
             alignment=0.0,
         )
         share = 1.0 if spike.exponent > 0 else bulk.right_overlap(float(s.constant)) if _survives(spike, bulk) else 0.0
@@ -107,8 +114,8 @@ def leading_order(setup: Setup) -> FiniteRank:
     errors = np.array([float(s.error) * f for s, f in zip(strengths, factors, strict=True)])
     overlaps = np.array([float(s.overlap) for s in strengths])
     order = np.argsort(-sizes)
-    relative = errors / np.maximum(sizes, 1e-300)
-    return FiniteRank(sizes[order], overlaps[order], errors[order], 4 * relative[order])
+    uncertainties = np.array([float(s.uncertainty) for s in strengths])
+    return FiniteRank(sizes[order], overlaps[order], errors[order], uncertainties[order])
 
 
 def _strengths(
@@ -119,7 +126,7 @@ def _strengths(
     scale = setup.training.scale
     expandable = 1 if reused and setup.network.activation.kinks else found.generic_count
 
-    def compute(moments: Moments) -> list[tuple[Any, Any, Term]]:
+    def compute(moments: Moments) -> list[_Numbers]:
         mu1 = moments.activation(1, 0, 0)
         steps = [moments.number(e) for e in scale]
         if powers is not None:
@@ -130,32 +137,59 @@ def _strengths(
         joined = [*joined, 0 * mu1][:2]
         expanded = terms(moments, expandable, reused, (joined[0] * mu1, joined[1]))
         sizes = [moments.number(1)] + [steps[1] * steps[0] ** k for k in range(1, expandable)]
-        return [
-            (s * root(t.left * t.right), s * root(t.left * t.norm), t) for s, t in zip(sizes, expanded, strict=True)
-        ]
+        kappas = [mu1 * moments.label(1, 1)] + [term.kappa for term in expanded[1:]]
+        return [_Numbers(s, t, kappa) for s, t, kappa in zip(sizes, expanded, kappas, strict=True)]
 
-    results, errors = _with_errors(compute, setup, digits)
     strengths = []
-    for k, ((constant, size, term), error) in enumerate(zip(results, errors, strict=True)):
-        vanishes = _why_zero(setup, k, term, constant, size, error, digits)
-        overlap = 0 * constant if vanishes else term.residual_kappa**2 / term.right
-        strengths.append(Strength(k, 0 * constant if vanishes else constant, error, overlap, vanishes))
+    for k, (numbers, error, uncertainty) in enumerate(_with_errors(compute, setup, digits)):
+        vanishes = _why_zero(setup, k, numbers, error, digits)
+        constant, overlap = (0 * numbers.constant,) * 2 if vanishes else (numbers.constant, numbers.overlap)
+        kappa = numbers.kappa if abs(numbers.kappa) > uncertainty else 0 * numbers.kappa
+        strengths.append(Strength(k, constant, error, kappa, overlap, uncertainty, vanishes))
     if expandable < found.generic_count:
         if digits is not None:
             raise ToleranceNotMet(
                 "key 'theory.digits': the orders k >= 1 of a kinked activation on a reused batch are known to "
                 "double precision only; leave theory.digits out"
             )
-        blocks = kinked.constants(setup, found.generic_count, _joined(setup, powers))
-        largest = max((block.constant for block in blocks), default=0.0)
-        for k in range(1, found.generic_count):
-            present = [b for b in blocks if b.k == k and b.constant > max(4 * b.error, KINKED_ZERO * largest)]
-            strengths += [Strength(k, b.constant, b.error, b.overlap, None) for b in present]
-            if not present:
-                strengths.append(
-                    Strength(k, 0.0, KINKED_ZERO * largest, 0.0, f"both one-sided terms of order {k} are 0")
-                )
+        strengths += _kinked_strengths(setup, found.generic_count, _joined(setup, powers))
     return strengths
+
+
+def _kinked_strengths(setup: Setup, count: int, joined: tuple[float, float]) -> Iterator[Strength]:
+    """The orders k ≥ 1 of a kinked activation on a reused batch: none, one or two spikes each."""
+    blocks = kinked.constants(setup, count, joined)
+    kappas = kinked.kappas(setup, count)
+    largest = max((block.constant for block in blocks), default=0.0)
+    for k in range(1, count):
+        present = [b for b in blocks if b.k == k and b.constant > max(4 * b.error, KINKED_ZERO * largest)]
+        for b in present:
+            yield Strength(k, b.constant, b.error, kappas[k], b.overlap, b.overlap_error, None)
+        if not present:
+            reason = f"both one-sided terms of order {k} are 0, or no new left direction"
+            yield Strength(k, 0.0, KINKED_ZERO * largest, kappas[k], 0.0, 0.0, reason)
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    """What one order comes to in one number context: a factor of scales, a term, and its overlap with the target."""
+
+    size: Any
+    term: Term
+    kappa: Any
+
+    @property
+    def constant(self) -> Any:
+        return self.size * root(self.term.left * self.term.right)
+
+    @property
+    def unreduced(self) -> Any:
+        """The constant before Gram-Schmidt took anything off the right vector."""
+        return self.size * root(self.term.left * self.term.norm)
+
+    @property
+    def overlap(self) -> Any:
+        return self.term.residual_kappa**2 / self.term.right if self.term.right > 0 else 0 * self.kappa
 
 
 def _joined(setup: Setup, powers: Sequence[float] | None) -> tuple[float, float]:
@@ -168,31 +202,33 @@ def _joined(setup: Setup, powers: Sequence[float] | None) -> tuple[float, float]
 
 
 def _with_errors(
-    compute: Callable[[Moments], list[tuple[Any, Any, Term]]], setup: Setup, digits: int | None
-) -> tuple[list[tuple[Any, Any, Term]], list[Any]]:
-    """Results, and for the first entry of each a bound on what the errors of the moments and rounding do to it."""
+    compute: Callable[[Moments], list[_Numbers]], setup: Setup, digits: int | None
+) -> list[tuple[_Numbers, Any, Any]]:
+    """Numbers, with bounds on what the errors of the moments and rounding do to the constant, and to the overlaps."""
     moments = Moments(setup, None if digits is None else digits + GUARD)
     results = compute(moments)
     rounding = 256 * EPSILON if digits is None else mpmath.mpf(10) ** (-digits - GUARD // 2)
-    errors = [rounding * size for _, size, _ in results]
+    errors = [rounding * numbers.unreduced for numbers in results]
+    others = [rounding * (1 + abs(numbers.kappa)) for numbers in results]
     for key, value in list(moments.values.items()):
         if value.error > 0:
-            shifted = compute(replace(moments, shifted=key))
-            errors = [error + abs(new[0] - old[0]) for error, new, old in zip(errors, shifted, results, strict=True)]
-    return results, errors
+            for k, (new, old) in enumerate(zip(compute(replace(moments, shifted=key)), results, strict=True)):
+                errors[k] += abs(new.constant - old.constant)
+                others[k] += abs(new.kappa - old.kappa) + abs(new.overlap - old.overlap)
+    return list(zip(results, errors, others, strict=True))
 
 
-def _why_zero(setup: Setup, k: int, term: Term, constant: Any, size: Any, error: Any, digits: int | None) -> str | None:
+def _why_zero(setup: Setup, k: int, numbers: _Numbers, error: Any, digits: int | None) -> str | None:
     """The reason a constant is zero to within its error, or None."""
     zero = ZERO if digits is None else mpmath.mpf(10) ** (-digits)
+    term = numbers.term
     if term.left <= zero:
         return f"abar takes the values +1 and -1 only, so that abar^{k + 1} is no new left direction"
-    scale = max(abs(term.norm), zero)
-    if size <= error or abs(term.norm) <= zero**1.5:
+    if numbers.unreduced <= error or abs(term.norm) <= zero**1.5:
         name = "mu_1 = E sigma'" if k == 0 else f"E[sigma^({k + 1}) zeta^{k}]"
         odd = " (an odd activation kills odd k)" if k % 2 and parity(setup.network.activation.expression) == -1 else ""
         return f"{name} is 0{odd}"
-    if constant <= error or term.right <= zero * scale:
+    if numbers.constant <= error or term.right <= zero * abs(term.norm):
         return "its right vector lies in the span of the earlier ones"
     return None
 
@@ -202,56 +238,3 @@ def written(value: Any, digits: int | None) -> Number:
     if digits is None:
         return float(value)
     return str(mpmath.nstr(mpmath.mpf(value), digits, strip_zeros=False))
-
-
-# ------------------------------------------------------------------------------------------------ what is learned
-
-
-def learning(setup: Setup, found: Threshold) -> dict[str, Any]:
-    """The table of what each spike aligns with, for either batch mode (theory/two-step.md, `two-step.learning`)."""
-    table: dict[str, Any] = {"information_exponent": information_exponent(setup)}
-    for batches in ("independent", "reused"):
-        depth = max(found.generic_count, DEEPEST if setup.training.steps == 2 else 1)
-        kappas = [float(kappa) for kappa in _kappas(setup, batches, depth, None)]
-        smallest = next((k for k, kappa in enumerate(kappas) if abs(kappa) > ZERO), None)
-        table[batches] = {
-            "kappa": kappas[: found.generic_count],
-            "smallest_k": smallest,
-            "region": _region(smallest),
-            "learned_here": smallest is not None and smallest <= found.threshold,
-        }
-    return table
-
-
-def _region(smallest: int | None) -> str | None:
-    if smallest is None:
-        return None
-    return "all alpha" if smallest == 0 else f"alpha_2 >= {smallest} (1/2 - alpha_1)"
-
-
-def information_exponent(setup: Setup) -> int | None:
-    """The order of the target's first Hermite coefficient that is not zero, from 1; None if none was found."""
-    for order in range(1, HIGHEST_HERMITE + 1):
-        found = hermite_coefficient(setup.data.target, order)
-        if abs(found.value) > 16 * found.error + ZERO:
-            return order
-    return None
-
-
-def _kappas(setup: Setup, batches: str, count: int, digits: int | None) -> list[Any]:
-    """κ_k = E[z H_k] for k < count; exactly zero where the target's symmetry makes it so."""
-    if parity(setup.data.target.expression) == 1:
-        return [0.0] * count
-    if batches == "reused" and setup.network.activation.kinks and count > 1:
-        return kinked.kappas(setup, count)
-    moments = Moments(setup, None if digits is None else digits + GUARD)
-    expanded = terms(moments, count, batches == "reused", (moments.number(0), moments.number(1)))
-    return [0 * term.kappa if abs(term.kappa) <= ZERO else term.kappa for term in expanded]
-
-
-def parity(expression: Any) -> int:
-    """1 for an even expression, -1 for an odd one, 0 for neither."""
-    mirrored = expression.subs(X, -X)
-    if (mirrored - expression).simplify() == 0:
-        return 1
-    return -1 if (mirrored + expression).simplify() == 0 else 0
