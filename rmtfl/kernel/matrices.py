@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmtfl.kernel.mercer import Mercer, mercer
-from rmtfl.kernel.spectrum import SpikedKernel, zonal_harmonics, zonal_shares
+from rmtfl.kernel.spectrum import SpikedKernel, zonal_harmonics
 from rmtfl.laws.generalized import GeneralizedMarchenkoPastur
 
 Array = NDArray[np.float64]
@@ -109,17 +109,27 @@ class KernelMatrix:
     def harmonic_overlaps(self, outlier: MatrixOutlier, count: int) -> Array:
         """Expected squared cosines of an outlier's eigenvector with the sampled harmonics Y_0, …: (count,).
 
-        Sampled functions are orthogonal only up to n^{−1/2}: beside its share of Y_m, an eigenfunction e has the mean
-        square (E[e² Y_m²] − E[e Y_m]²)/n, and what is not e is a random direction, with 1/n.
+        Sampled functions are orthogonal only up to n^{−1/2}. For unit functions e and Y with inner product ρ, the
+        squared sample correlation <eY>²/(<e²><Y²>) is expanded to second order in the fluctuations of its three means,
+        whose covariances over n are fourth moments. What of the eigenvector is not e is a random direction, with 1/n.
         """
         found = self.population.spectrum
         block, grid = found.blocks[0], found.grid
-        zonal = zonal_harmonics(grid.line, count)
-        shares = zonal_shares(block, grid, count)[outlier.mode]
-        squares = (block.functions[outlier.mode] ** 2 * grid.rho_weights[:, None]).sum(axis=0)
-        fourth = (zonal**2 * squares) @ (2 * grid.line.weights)
-        shares = shares + (fourth - shares) / self.samples
-        return np.asarray(outlier.alignment * shares + (1 - outlier.alignment) / self.samples)
+        e, parity = block.functions[outlier.mode], block.parities[outlier.mode]
+        weights = np.outer(grid.rho_weights, 2 * grid.line.weights)
+        overlaps = []
+        for m, harmonic in enumerate(zonal_harmonics(grid.line, count)):
+            y = np.broadcast_to(harmonic, e.shape)
+            # Moments of odd order in z vanish; e Y is odd in z if their parities differ.
+            same = parity == (-1.0) ** m
+            rho = float(np.sum(weights * e * y)) if same else 0.0
+            joint = float(np.sum(weights * e**2 * y**2))
+            own = float(np.sum(weights * e**4)) - 1, float(np.sum(weights * y**4)) - 1
+            mixed = float(np.sum(weights * e * y * (e**2 + y**2))) - 2 * rho if same else 0.0
+            variance = joint - rho**2 - rho * mixed + rho**2 / 4 * (sum(own) + 2 * (joint - 1))
+            bias = -mixed / 2 + rho * (3 * sum(own) / 8 + (joint - 1) / 4)
+            overlaps.append(rho**2 + (variance + 2 * rho * bias) / self.samples)
+        return np.asarray(outlier.alignment * np.array(overlaps) + (1 - outlier.alignment) / self.samples)
 
     def forward(self, index: int) -> tuple[float, float, float]:
         """Z, Z' and λ Z'' at an eigenvalue, its own term left out."""
