@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 
 from rmtfl.errors import ToleranceNotMet
 from rmtfl.laws import precise
-from rmtfl.laws.doubledouble import UNIT, DoubleDouble, concatenate
-from rmtfl.laws.edges import Structure, blocks, join
+from rmtfl.laws.doubledouble import UNIT, DoubleDouble
+from rmtfl.laws.edges import Structure, blocks, images, join, join_images
 from rmtfl.laws.forward import Floats, ForwardMap, Indices
 from rmtfl.laws.table import Table
 from rmtfl.solve import Bracketed, Newton, Root, refine, solve
@@ -163,11 +163,9 @@ class Branch:
         position = forward.position(points)
         order = np.lexsort((position.lo, position.hi, bulk))
         self.points, self.bulk, self.position = points[order], bulk[order], position[order]
-        parts = blocks(points.size, forward.atoms.size)
-        images = [forward.image(self.points[p]) for p in parts]
-        slopes = [forward.phi_minus_one(self.points[p]) for p in parts]
-        self.image, self.image_error = concatenate([v for v, _ in images]), np.concatenate([e for _, e in images])
-        self.slope, self.slope_error = -concatenate([v for v, _ in slopes]), np.concatenate([e for _, e in slopes])
+        known = join_images([found.images, images(forward, found.minima[inner])])
+        self.image, self.image_error = known.value[order], known.error[order]
+        self.slope, self.slope_error = known.slope[order], known.slope_error[order]
         count = found.points.size // 2
         self.left = np.searchsorted(self.bulk, np.arange(count))
         self.right = np.append(self.left[1:], points.size) - 1

@@ -31,8 +31,8 @@ from rmtfl.solve import Bracketed, Newton, Root, refine, solve
 #: An edge must be known to this, relative, before it is rounded to a double (half an ulp is 1.1e-16).
 EDGE_TOLERANCE = 1e-18
 
-#: Corrections of an edge's point end here: squared, they are far below EDGE_TOLERANCE.
-POINT_TOLERANCE = 1e-20
+#: Corrections of an edge's point end here, relative to the distance to contact: Newton squares the last one.
+POINT_TOLERANCE = 1e-12
 
 #: A gap is narrow where 1 - Φ at its minimum is below this: doubles then place its ends to 1e-16/1e-8 at
 #: worst relative to its width, and the expansion from the minimum to 1e-4.
@@ -47,12 +47,22 @@ BLOCK = 2**18
 
 
 @dataclass(frozen=True)
+class Images:
+    """z and z' at real points, with bounds on their errors for the points as given."""
+
+    value: DoubleDouble
+    error: Floats
+    slope: DoubleDouble
+    slope_error: Floats
+
+
+@dataclass(frozen=True)
 class Structure:
     """Critical points of the forward map and what they say.
 
     Attributes:
         points: Critical points in pairs (left, right end of a bulk), ascending.
-        edges: z at those points, in double-double.
+        images: z and z' at those points.
         error: Relative error of the edges, beyond their rounding to doubles.
         minima: Where Φ is least between neighbouring atoms, shape (K - 1,).
         least: Φ - 1 there.
@@ -61,12 +71,17 @@ class Structure:
     """
 
     points: Points
-    edges: DoubleDouble
+    images: Images
     error: Floats
     minima: Points
     least: DoubleDouble
     gap: NDArray[np.bool_]
     notes: tuple[str, ...]
+
+    @property
+    def edges(self) -> DoubleDouble:
+        """The edges, ascending, in double-double."""
+        return self.images.value
 
 
 def join(parts: list[Points]) -> Points:
@@ -90,7 +105,8 @@ def structure(forward: ForwardMap) -> Structure:
     minima, least = _minima(forward)
     gap = _decide(forward, minima, least, notes)
     points = _critical_points(forward, minima, least, gap)
-    edges, error = _edges(forward, points)
+    found, error = _edges(forward, points)
+    edges = found.value
     bad = np.flatnonzero(~(error <= EDGE_TOLERANCE))
     if bad.size:
         gaps = np.flatnonzero(gap)
@@ -104,7 +120,7 @@ def structure(forward: ForwardMap) -> Structure:
         notes.append(f"{bad.size} edges were computed with mpmath: double-double did not carry enough digits")
     if not (error <= EDGE_TOLERANCE).all():
         raise ToleranceNotMet("an edge of the law could not be found to the accuracy of a double")
-    return Structure(points, edges, error, minima, least, gap, tuple(notes))
+    return Structure(points, found, error, minima, least, gap, tuple(notes))
 
 
 def _minima(forward: ForwardMap) -> tuple[Points, DoubleDouble]:
@@ -247,10 +263,12 @@ def _polish(forward: ForwardMap, points: Points) -> Points:
 
         def correction(offset: DoubleDouble, here: Points = some) -> tuple[Floats, Floats]:
             now = Points(here.reference, offset)
-            value, _ = forward.phi_minus_one(now)
-            d = forward.differences(now).to_float()
-            slope = -2 * np.sum(forward.double_gwt2 / d**3, 1)
-            scale = np.abs(offset.hi)
+            wide = forward.differences(now)
+            value, _ = forward.phi_minus_one(now, wide)
+            d = wide.to_float()
+            cube = forward.double_gwt2 / d**3
+            slope, curvature = -2 * np.sum(cube, 1), 6 * np.sum(cube / d, 1)
+            scale = np.minimum(np.abs(offset.hi), np.abs(slope) / curvature)
             with np.errstate(divide="ignore", invalid="ignore"):
                 return np.where(value.hi == 0, 0.0, value.hi / slope), np.where(scale > 0, scale, 1.0)
 
@@ -259,25 +277,48 @@ def _polish(forward: ForwardMap, points: Points) -> Points:
     return join(parts)
 
 
-def _edges(forward: ForwardMap, points: Points) -> tuple[DoubleDouble, Floats]:
-    """Return z at the critical points and a bound on its relative error."""
-    values, errors = [], []
+def _edges(forward: ForwardMap, points: Points) -> tuple[Images, Floats]:
+    """Return z and z' at the critical points, and a bound on z's relative error as an edge."""
+    parts, errors = [], []
     for part in blocks(points.size, forward.atoms.size):
         some = points[part]
-        value, bound = forward.image(some)
-        rest, rest_bound = forward.phi_minus_one(some)
-        d = np.abs(forward.differences(some).to_float())
-        slope = np.abs(2 * np.sum(forward.double_gwt2 / forward.differences(some).to_float() ** 3, 1))
-        # Where the point may really be: |Φ - 1| over the slope, doubled for the slope's change on the way, as
-        # long as that is short against the distance to contact; z is off by |z''| δ²/2 + |z'''| δ³/6.
+        found, d = _images(forward, some)
+        cube = forward.double_gwt2 / d**3
+        slope, curvature = np.abs(2 * np.sum(cube, 1)), 6 * np.sum(cube / d, 1)
+        # Where the point may really be: |Φ - 1| over |Φ'|, doubled for the change of Φ' on the way, as long as that
+        # is short against the distance to contact; z is off by |Φ'| δ²/2 + |Φ''| δ³/6.
         with np.errstate(divide="ignore", invalid="ignore"):
-            delta = 2 * (np.abs(rest.hi) + rest_bound) / slope
-            curvature = 6 * np.sum(forward.double_gwt2 / d**4, 1)
+            delta = 2 * (np.abs(found.slope.hi) + found.slope_error) / slope
             safe = delta * curvature < 0.5 * slope
             moved = slope * delta**2 / 2 + curvature * delta**3 / 6
-            relative = np.where(safe, (bound + moved) / np.abs(value.hi), np.inf)
+            relative = np.where(safe, (found.error + moved) / np.abs(found.value.hi), np.inf)
         # γ Σ w = 1 exactly: the lowest point and the edge are 0.
         exact = (some.reference == ORIGIN) & (some.offset.hi == 0) & (forward.exact_excess == 0)
-        values.append(value)
+        parts.append(found)
         errors.append(np.where(exact, 0.0, relative))
-    return concatenate(values), np.concatenate(errors)
+    return join_images(parts), np.concatenate(errors)
+
+
+def _images(forward: ForwardMap, points: Points) -> tuple[Images, Floats]:
+    d = forward.differences(points)
+    value, error = forward.image(points, d)
+    rest, rest_error = forward.phi_minus_one(points, d)
+    return Images(value, error, -rest, rest_error), d.to_float()
+
+
+def join_images(parts: list[Images]) -> Images:
+    """Concatenate images."""
+    return Images(
+        concatenate([p.value for p in parts]),
+        np.concatenate([p.error for p in parts]),
+        concatenate([p.slope for p in parts]),
+        np.concatenate([p.slope_error for p in parts]),
+    )
+
+
+def images(forward: ForwardMap, points: Points) -> Images:
+    """Return z and z' at real points."""
+    empty = np.zeros(0)
+    none = Images(DoubleDouble(empty), empty, DoubleDouble(empty), empty)
+    parts = blocks(points.size, forward.atoms.size)
+    return join_images([none, *(_images(forward, points[part])[0] for part in parts)])

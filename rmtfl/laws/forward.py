@@ -105,9 +105,9 @@ class ForwardMap:
         """Return u itself."""
         return points.offset + np.where(points.reference == ORIGIN, 0.0, self.atoms[points.reference])
 
-    def phi_minus_one(self, points: Points) -> tuple[DoubleDouble, Floats]:
-        """Return Φ(u) - 1 and a bound on the error of that."""
-        d = self.differences(points)
+    def phi_minus_one(self, points: Points, d: DoubleDouble | None = None) -> tuple[DoubleDouble, Floats]:
+        """Return Φ(u) - 1 and a bound on the error of that; d is `differences`, where it is known."""
+        d = self.differences(points) if d is None else d
         square = d * d
         plain = self.gwt2 / square
         value = plain.sum() - 1.0
@@ -122,9 +122,9 @@ class ForwardMap:
             size[near] = np.abs(u.hi) * np.abs(terms.hi).sum(-1) + abs(float(self.excess.hi))
         return value, UNIT * self._growth * size
 
-    def image(self, points: Points) -> tuple[DoubleDouble, Floats]:
-        """Return z(u) and a bound on the error of that (for u exactly as given)."""
-        d = self.differences(points)
+    def image(self, points: Points, d: DoubleDouble | None = None) -> tuple[DoubleDouble, Floats]:
+        """Return z(u) and a bound on the error of that (for u exactly as given); d as above."""
+        d = self.differences(points) if d is None else d
         u = self.position(points)
         terms = self.gwt / d
         value = u * (terms.sum() + 1.0)

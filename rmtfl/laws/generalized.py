@@ -92,8 +92,10 @@ class GeneralizedMarchenkoPastur(Law):
     def inside(self, x: Floats, count: Indices) -> NDArray[np.bool_]:
         """Tell which real x are strictly inside a bulk, given how many edges lie below each."""
         edges = self.structure.edges
-        on_edge = np.isin(x, edges.hi[edges.lo == 0])
-        return np.asarray((count % 2 == 1) & ~on_edge)
+        inside = count % 2 == 1
+        for edge in edges.hi[edges.lo == 0].tolist():
+            inside &= x != edge
+        return np.asarray(inside)
 
     def evaluate(self, x: ArrayLike) -> Evaluation:
         """Return the density at real x, any shape, with a certified bound on each relative error.
@@ -264,7 +266,7 @@ def count_below(x: Floats, marks: DoubleDouble) -> Indices:
     """Return how many of the ascending marks lie strictly below each x."""
     count = np.searchsorted(marks.hi, x, side="left")
     for mark in marks.hi[marks.lo < 0].tolist():
-        count = count + (x == mark)
+        count += x == mark
     return np.asarray(count)
 
 

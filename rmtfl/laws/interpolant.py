@@ -41,6 +41,12 @@ TAIL = 1e-13
 #: 3/2.
 BRIDGE = 0.01
 
+#: Coefficients below this, relative to the first, are dropped: two roundings.
+NEGLIGIBLE = 2e-16
+
+#: Points that are evaluated at once: 64 kB an array.
+BLOCK = 8192
+
 #: Where each panel is compared with the direct density: between nodes, not symmetric.
 CHECKS = np.array([-0.97, -0.31, 0.52, 0.985])
 
@@ -91,6 +97,10 @@ class Interpolant:
         order = np.lexsort((joined[1], joined[0]))
         self.half, self.start, self.stop, coefficients, self.direct, self.error = (c[order] for c in joined)
         self.coefficients = np.ascontiguousarray(coefficients.T)
+        self.scale = 2 / (self.stop - self.start)
+        # Rows that are rounding in every panel are not worth evaluating.
+        size = np.abs(self.coefficients / self.coefficients[0]).max(1)
+        self.coefficients = self.coefficients[: max(2, int(np.flatnonzero(size > NEGLIGIBLE)[-1]) + 1)]
         self._check()
 
     def _regular(self, half: Indices, start: Floats, stop: Floats, nodes: Floats) -> tuple[Floats, Floats]:
@@ -113,9 +123,10 @@ class Interpolant:
 
     def _roots(self, piece: Indices, low: Floats, high: Floats) -> Floats:
         """Return the square roots of the distances to those ends that are edges."""
-        return np.asarray(
-            np.where(self.low_edge[piece], np.sqrt(low), 1.0) * np.where(self.high_edge[piece], np.sqrt(high), 1.0)
-        )
+        if self.low_edge.all() and self.high_edge.all():
+            return np.asarray(np.sqrt(low) * np.sqrt(high))
+        left, right = self.low_edge[piece], self.high_edge[piece]
+        return np.asarray(np.where(left, np.sqrt(low), 1.0) * np.where(right, np.sqrt(high), 1.0))
 
     def _check(self) -> None:
         """Compare every panel with direct densities between its nodes."""
@@ -142,26 +153,38 @@ class Interpolant:
         points = np.asarray(x, float)
         flat = points.ravel()
         value, error = np.zeros(flat.shape), np.zeros(flat.shape)
-        count = self.law.locate(flat)
-        inside = np.flatnonzero(self.law.inside(flat, count))
-        piece = np.maximum(count_below(flat[inside], self.ends) - 1, 0) // 2
-        low = (flat[inside] - self.low[piece]).to_float()
-        high = (self.high[piece] - flat[inside]).to_float()
+        # Blocks that stay in the cache, for all the temporaries' sake.
+        for start in range(0, flat.size, BLOCK):
+            part = slice(start, start + BLOCK)
+            value[part], error[part] = self._block(flat[part])
+        return Evaluation(value.reshape(points.shape), error.reshape(points.shape))
+
+    def _block(self, x: Floats) -> tuple[Floats, Floats]:
+        value, error = np.zeros(x.shape), np.zeros(x.shape)
+        count = self.law.locate(x)
+        inside = np.flatnonzero(self.law.inside(x, count))
+        if inside.size == 0:
+            return value, error
+        x = x[inside]
+        whole = self.low_edge.all() and self.high_edge.all()
+        piece = (count[inside] if whole else np.maximum(count_below(x, self.ends) - 1, 0)) // 2
+        # x - hi is exact next to the end, so that subtracting lo from it leaves one rounding.
+        low = (x - self.low.hi[piece]) - self.low.lo[piece]
+        high = (self.high.hi[piece] - x) + self.high.lo[piece]
         upper = high < low
-        angle = 2 * np.arctan(np.sqrt(np.where(upper, high / low, low / high)))
+        angle = 2 * np.arctan(np.sqrt(np.where(upper, high, low) / np.where(upper, low, high)))
         half = 2 * piece + upper
         # Panels are sorted by (half, angle); 4 > π/2 keeps the halves apart in one key.
         panel = np.searchsorted(4.0 * self.half + self.start, 4.0 * half + angle, side="right") - 1
         panel = np.where(self.half[panel] < half, panel + 1, panel)
-        scale = 2 / (self.stop - self.start)
-        t = np.clip((angle - self.start[panel]) * scale[panel] - 1, -1.0, 1.0)
-        value[inside] = self._clenshaw(panel, t) * self._roots(piece, low, high) / flat[inside]
+        t = np.clip((angle - self.start[panel]) * self.scale[panel] - 1, -1.0, 1.0)
+        value[inside] = self._clenshaw(panel, t) * self._roots(piece, low, high) / x
         error[inside] = self.error[panel]
-        left = inside[self.direct[panel]]
-        if left.size:
-            found = self.law.evaluate(flat[left])
-            value[left], error[left] = found.value, found.error
-        return Evaluation(value.reshape(points.shape), error.reshape(points.shape))
+        direct = self.direct[panel]
+        if direct.any():
+            found = self.law.evaluate(x[direct])
+            value[inside[direct]], error[inside[direct]] = found.value, found.error
+        return value, error
 
     def density(self, x: ArrayLike) -> Floats:
         """Return the density at real x, any shape; see `evaluate` for its error."""
