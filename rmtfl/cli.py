@@ -27,7 +27,7 @@ from rmtfl.compare import Results
 from rmtfl.errors import BadInput, RmtflError
 from rmtfl.setup import exact
 from rmtfl.study import SCHEMA, read
-from rmtfl.tables import Sheet, comparison_sheet, render
+from rmtfl.tables import Sheet, comparison_sheet, diagnostics_sheet, render
 from rmtfl.workflow import Watcher, compare_spectrum, predict_rows, recorded
 from rmtfl.workflow import validate as run_study
 
@@ -179,10 +179,14 @@ def table(
     study_file: StudyFile,
     store: StoreFile = None,
     style: Annotated[Style, typer.Option("--format", help="What it is written in.")] = Style.markdown,
+    diagnostics: Annotated[
+        bool, typer.Option("--diagnostics", help="Counts, the bulk against its law, and rates instead.")
+    ] = False,
 ) -> None:
     """The table of a validated study, from its store: nothing is computed again."""
     results, _ = recorded(read(study_file), _store_path(study_file, store), Terminal())
-    sys.stdout.write(render(comparison_sheet(results), style.value))
+    sheet = diagnostics_sheet(results) if diagnostics else comparison_sheet(results)
+    sys.stdout.write(render(sheet, style.value))
 
 
 @app.command()
@@ -265,6 +269,9 @@ def _verdict(results: Results, as_json: bool) -> None:
         _print_json(results.as_json())
     else:
         _print_sheet(comparison_sheet(results), results.title)
+        diagnostics = diagnostics_sheet(results)
+        if diagnostics.rows:
+            _print_sheet(diagnostics, diagnostics.caption)
     if not results.judged:
         _remark("no outlier is predicted, so that nothing was judged")
     if not results.agree:
@@ -278,6 +285,7 @@ def _print_json(document: dict[str, Any]) -> None:
 def _print_sheet(sheet: Sheet, title: str) -> None:
     """A table for a reader, never folded: a terminal too narrow for it breaks lines, but no digit is lost."""
     shown = RichTable(box=None, pad_edge=False, header_style="bold")
+    sheet = sheet.page
     for column in sheet.columns:
         shown.add_column(column.title, justify="right" if column.numeric else "left", no_wrap=True)
     for cells in sheet.rows:

@@ -66,6 +66,25 @@ class Quantity:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """Something shown of a row or a study, and never judged.
+
+    Attributes:
+        name: what it is, for the head of a column.
+        text: for a reader.
+        numbers: the same for a program.
+    """
+
+    name: str
+    text: str
+    numbers: Mapping[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """The numbers beside their name."""
+        return {"name": self.name, **self.numbers}
+
+
+@dataclass(frozen=True)
 class Comparison:
     """A predicted number beside a simulated one; None where there is nothing to say.
 
@@ -76,6 +95,7 @@ class Comparison:
         trials: the number of draws.
         mean: their mean.
         standard_error: of the mean.
+        interval: of the mean, at the level of the verdict: mean ± quantile · standard error.
         gap: prediction minus mean.
         relative_gap: gap over the absolute value of the mean.
         z_score: gap over standard error.
@@ -92,6 +112,7 @@ class Comparison:
     trials: int
     mean: float | None
     standard_error: float | None
+    interval: tuple[float, float] | None
     gap: float | None
     relative_gap: float | None
     z_score: float | None
@@ -104,11 +125,19 @@ class Comparison:
 
 @dataclass(frozen=True)
 class RowResult:
-    """One row of a study: its inputs, its prediction and what came of comparing it."""
+    """One row of a study: its inputs, its prediction and what came of comparing it.
+
+    Attributes:
+        row: the setting.
+        prediction: its document.
+        comparisons: number by number.
+        findings: what is shown beside them.
+    """
 
     row: Row
     prediction: Mapping[str, Any]
     comparisons: tuple[Comparison, ...]
+    findings: tuple[Finding, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -128,12 +157,14 @@ class Results:
         observable: of the study.
         rows: in study order.
         judged: the number of judged comparisons, which the family level is divided by.
+        findings: what is shown of the study as a whole.
     """
 
     title: str
     observable: str
     rows: tuple[RowResult, ...]
     judged: int
+    findings: tuple[Finding, ...] = ()
 
     @property
     def agree(self) -> bool:
@@ -155,9 +186,11 @@ class Results:
                     "prediction": dict(result.prediction),
                     "verdict": result.verdict,
                     "comparisons": [asdict(comparison) for comparison in result.comparisons],
+                    "shown": [finding.as_json() for finding in result.findings],
                 }
                 for result in self.rows
             ],
+            "shown": [finding.as_json() for finding in self.findings],
         }
 
 
@@ -171,15 +204,19 @@ def compare_rows(study: Study, rows: Sequence[tuple[Row, Mapping[str, Any], Mapp
     quantities = study.kind.function("quantities")
     gathered = [tuple(quantities(row.setup, prediction, trials)) for row, prediction, trials in rows]
     judged = sum(quantity.judgeable for row in gathered for quantity in row)
-    return Results(
-        title=study.title,
-        observable=study.observable,
-        rows=tuple(
-            RowResult(row, prediction, tuple(judge(quantity, judged) for quantity in found))
-            for (row, prediction, _), found in zip(rows, gathered, strict=True)
-        ),
-        judged=judged,
+    offered = study.kind.offers
+    diagnostics = study.kind.function("diagnostics") if offered("diagnostics") else None
+    results = tuple(
+        RowResult(
+            row,
+            prediction,
+            tuple(judge(quantity, judged) for quantity in found),
+            tuple(diagnostics(row.setup, prediction, trials)) if diagnostics and trials else (),
+        )
+        for (row, prediction, trials), found in zip(rows, gathered, strict=True)
     )
+    findings = tuple(study.kind.function("rates")(results)) if offered("rates") else ()
+    return Results(study.title, study.observable, results, judged, findings)
 
 
 def judge(quantity: Quantity, judged: int = 1) -> Comparison:
@@ -187,7 +224,7 @@ def judge(quantity: Quantity, judged: int = 1) -> Comparison:
     n = len(quantity.sample)
     mean = math.fsum(quantity.sample) / n if n else None
     standard_error = quantity.standard_error
-    gap = relative = z_score = margin = None
+    gap = relative = z_score = margin = interval = None
     verdict: Verdict = "not judged"
     if mean is not None:
         gap = quantity.prediction - mean
@@ -196,7 +233,9 @@ def judge(quantity: Quantity, judged: int = 1) -> Comparison:
         z_score = gap / standard_error if standard_error else None
         # A spread known beforehand is no estimate: its quantile is the normal one.
         quantile = student_quantile(judged, None if quantity.spread is not None else n - 1)
-        margin = quantile * standard_error + quantity.allowance + quantity.error
+        reach = quantile * standard_error
+        interval = (mean - reach, mean + reach) if mean is not None else None
+        margin = reach + quantity.allowance + quantity.error
         if quantity.judged:
             verdict = "agrees" if abs(gap) <= margin else "disagrees"
     return Comparison(
@@ -206,6 +245,7 @@ def judge(quantity: Quantity, judged: int = 1) -> Comparison:
         trials=n,
         mean=mean,
         standard_error=standard_error,
+        interval=interval,
         gap=gap,
         relative_gap=relative,
         z_score=z_score,

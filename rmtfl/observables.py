@@ -7,6 +7,8 @@ modules that predict, simulate and draw need not know one another. What each fun
 - trial(setup, seed) returns the numbers of one simulated draw, as arrays by name, and memory(setup) the bytes it needs;
 - quantities(setup, prediction, trials) yields the `rmtfl.compare.Quantity` of one row, from what a store holds of it;
 - summary(setup, prediction) returns the `rmtfl.tables.Sheet` that `predict` prints for one row;
+- diagnostics(setup, prediction, trials) yields the `rmtfl.compare.Finding`s shown of one simulated row, and
+  rates(rows) those of a study, from its `rmtfl.compare.RowResult`s;
 - draw(arrays, setup) turns a user's arrays into trials;
 - figure(results, trials) returns a matplotlib figure of a whole study.
 """
@@ -21,7 +23,7 @@ from typing import Any, Literal
 from rmtfl.errors import BadInput
 from rmtfl.setup import Table
 
-Role = Literal["predict", "trial", "memory", "quantities", "summary", "draw", "figure"]
+Role = Literal["predict", "trial", "memory", "quantities", "diagnostics", "rates", "summary", "draw", "figure"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Observable:
         trial: one simulated draw.
         memory: what it needs.
         quantities: what is compared with what.
+        diagnostics: what is shown of a row beside that.
+        rates: what is shown of a study.
         summary: the prediction as a table.
         draw: a user's own arrays as trials.
         figure: the picture of a study.
@@ -46,6 +50,8 @@ class Observable:
     trial: str | None = None
     memory: str | None = None
     quantities: str | None = None
+    diagnostics: str | None = None
+    rates: str | None = None
     draw: str | None = None
     figure: str | None = None
 
@@ -53,6 +59,10 @@ class Observable:
         """The model that checks one row of a study."""
         model: type[Table] = _load(self.model)
         return model
+
+    def offers(self, role: Role) -> bool:
+        """Whether the observable has a function for a role."""
+        return getattr(self, role) is not None
 
     def function(self, role: Role) -> Callable[..., Any]:
         """The function that plays a role.
@@ -82,6 +92,8 @@ _ALL = (
         trial="rmtfl.montecarlo.record:trial",
         memory="rmtfl.montecarlo.record:memory",
         quantities="rmtfl.weights.compare:quantities",
+        diagnostics="rmtfl.weights.diagnostics:diagnostics",
+        rates="rmtfl.weights.diagnostics:rates",
         draw="rmtfl.weights.compare:draw",
         figure="rmtfl.figures:weights_figure",
     ),

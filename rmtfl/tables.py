@@ -10,7 +10,7 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Context, Decimal
 from typing import Any, Literal
 
@@ -44,11 +44,19 @@ class Measured:
 
 @dataclass(frozen=True)
 class Column:
-    """A column's title, and whether it holds numbers and whether these carry standard errors."""
+    """A column of a table.
+
+    Attributes:
+        title: its head.
+        numeric: whether it holds numbers.
+        uncertain: whether these carry standard errors.
+        detail: whether it is for .csv alone, as pages are narrow.
+    """
 
     title: str
     numeric: bool = False
     uncertain: bool = False
+    detail: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,16 @@ class Sheet:
     rows: tuple[tuple[str | Measured, ...], ...]
     notes: tuple[str, ...] = ()
     caption: str = ""
+
+    @property
+    def page(self) -> Sheet:
+        """The table without its details."""
+        kept = [index for index, column in enumerate(self.columns) if not column.detail]
+        return replace(
+            self,
+            columns=tuple(self.columns[index] for index in kept),
+            rows=tuple(tuple(row[index] for index in kept) for row in self.rows),
+        )
 
 
 # ------------------------------------------------------------------------------------------------ rounding
@@ -121,6 +139,8 @@ def comparison_sheet(results: Results) -> Sheet:
         Column("quantity"),
         Column("predicted", numeric=True),
         Column("simulated", numeric=True, uncertain=True),
+        Column("interval from", numeric=True, detail=True),
+        Column("interval to", numeric=True, detail=True),
         Column("gap / %", numeric=True),
         Column("z", numeric=True),
         Column("allowance", numeric=True),
@@ -137,6 +157,19 @@ def comparison_sheet(results: Results) -> Sheet:
                 names += [] if comparison.name in names else [comparison.name]
     allowances = (f"allowance of {', '.join(names)}: {reason}" for reason, names in reasons.items())
     return Sheet(columns, tuple(lines), (*_verdict_notes(results), *allowances), results.title)
+
+
+def diagnostics_sheet(results: Results) -> Sheet:
+    """What is shown of every simulated row beside its comparisons, a line each, and of the study in notes."""
+    swept = results.rows[0].row.swept
+    simulated = [result for result in results.rows if result.findings]
+    names = list(dict.fromkeys(finding.name for result in simulated for finding in result.findings))
+    lines = []
+    for result in simulated:
+        texts = {finding.name: finding.text for finding in result.findings}
+        lines.append((*(plain(result.row.inputs[name]) for name in swept), *(texts.get(name, "") for name in names)))
+    columns = (*(Column(name.partition(".")[2] or name) for name in swept), *map(Column, names))
+    return Sheet(columns, tuple(lines), tuple(finding.text for finding in results.findings), "Shown, not judged")
 
 
 def _verdict_notes(results: Results) -> tuple[str, ...]:
@@ -164,6 +197,7 @@ def _line(comparison: Comparison) -> tuple[str | Measured, ...]:
         comparison.name,
         Measured(predicted.value),
         measured(comparison.mean, standard_error=standard_error),
+        *(Measured(measured(end, standard_error=standard_error).value) for end in comparison.interval or (None, None)),
         Measured(measured(relative, standard_error=relative_error).value),
         Measured("" if z_score is None else fixed(z_score, 1)),
         Measured(measured(comparison.allowance or None, standard_error=standard_error).value),
@@ -185,9 +219,9 @@ def render(sheet: Sheet, style: Format) -> str:
     """The table as text in one of the formats, ending in a newline."""
     match style:
         case "latex":
-            return _latex(sheet)
+            return _latex(sheet.page)
         case "markdown":
-            return _markdown(sheet)
+            return _markdown(sheet.page)
         case "csv":
             return _csv(sheet)
 
