@@ -319,10 +319,14 @@ def _start(forward: ForwardMap, found: Any, k: int, gaps: list[int]) -> Any:
 # ------------------------------------------------------------------------------------------------------ Gaussian part
 
 
-def _gaussian_integral(pieces: Sequence[sp.Expr], kinks: Sequence[sp.Expr], degree: int, bits: int) -> Any:
-    """Enclose ∫ He_degree σ φ over the line."""
+def _gaussian_integral(
+    pieces: Sequence[sp.Expr], kinks: Sequence[sp.Expr], degree: int, bits: int, reach: int | None = None
+) -> Any:
+    """Enclose ∫ He_degree σ φ over the line; integrated as far as `reach`, bounded beyond it."""
     flint = _flint()
-    reach = int((2 * 0.6932 * bits) ** 0.5) + 8
+    if reach is None:
+        # exp(-reach²/2) is below 2^-bits there, with room for the polynomial.
+        reach = int((2 * 0.6932 * bits) ** 0.5) + 8
     ends = [flint.arb(-reach), *(_acb(k, flint.acb(0)).real for k in kinks), flint.arb(reach)]
     if any(not (-reach < float(e.mid()) < reach) for e in ends[1:-1]):
         raise BadInput(f"kinks: {list(kinks)} reach beyond {reach}")

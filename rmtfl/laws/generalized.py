@@ -20,9 +20,11 @@ certified 50-digit roots, by validation/laws/populations.py.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from functools import cached_property
 from math import pi
 
+import mpmath
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -256,6 +258,45 @@ class GeneralizedMarchenkoPastur(Law):
         overlap = (-rest * ell / place).to_float()[0]
         error = float(rest_error[0] / abs(rest.hi[0]) + place_error[0] / abs(place.hi[0])) + 2 * EPS
         return Outlier(ell, float(location), float(overlap), error)
+
+
+def with_digits(
+    law: GeneralizedMarchenkoPastur, digits: int, x: ArrayLike = (), spikes: ArrayLike = ()
+) -> tuple[list[str], list[str], list[tuple[str, str] | None]]:
+    """Return edges, densities and outliers to any number of digits, as decimal strings.
+
+    Args:
+        law: The law; its doubles are exact.
+        digits: Significant digits of every number.
+        x: Points of the density; "0" off the support.
+        spikes: Population eigenvalues; None where subcritical, else (location, squared overlap).
+
+    Raises:
+        ToleranceNotMet: If Newton does not reach the digits.
+    """
+
+    def text(value: object) -> str:
+        return str(mpmath.nstr(value, digits, strip_zeros=False, min_fixed=-digits, max_fixed=digits))
+
+    forward = law.forward
+    edges = [text(edge) for edge in precise.edges(forward, law.structure, digits)]
+    points = _finite(x).ravel()
+    inside = law.inside(points, law.locate(points))
+    roots = law.roots(points)
+    densities = []
+    for k in range(points.size):
+        anchor = Fraction(float(roots.anchor.hi[k])) + Fraction(float(roots.anchor.lo[k]))
+        start = complex(roots.h[k])
+        value = precise.density(forward, float(points[k]), start, anchor, digits) if inside[k] else None
+        densities.append("0" if value is None else text(value))
+    outliers: list[tuple[str, str] | None] = []
+    for spike in np.ravel(spikes).tolist():
+        if law.outlier(spike).location is None:
+            outliers.append(None)
+        else:
+            location, overlap = precise.outlier(forward, spike, digits)
+            outliers.append((text(location), text(overlap)))
+    return edges, densities, outliers
 
 
 def _real(x: Floats) -> Target:

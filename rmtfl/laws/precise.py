@@ -18,6 +18,7 @@ from mpmath import mpf
 from rmtfl.errors import ToleranceNotMet
 
 if TYPE_CHECKING:
+    from rmtfl.laws.edges import Structure
     from rmtfl.laws.forward import ForwardMap, Points
 
 #: Contact of two bulks is not looked for beyond this many digits.
@@ -148,3 +149,52 @@ def sign_of_slope(forward: ForwardMap, u: float) -> int:
     for t, w in forward.exact_weights.items():
         phi += forward.exact_ratio * w * (Fraction(t) / (point - Fraction(t))) ** 2
     return (phi < 1) - (phi > 1)
+
+
+def edges(forward: ForwardMap, found: Structure, digits: int) -> list[Any]:
+    """Return all edges to the given digits.
+
+    Args:
+        forward: The law's forward map.
+        found: Its structure, as decided already.
+        digits: Significant digits; the work is done with 4 digits for each, since contact halves them twice.
+    """
+    gaps = [i for i, gap in enumerate(found.gap.tolist()) if gap]
+    result = []
+    with mpmath.workdps(4 * digits + 20):
+        precise = PreciseMap(forward)
+        for k in range(found.points.size):
+            if k == 0 and forward.exact_excess == 0:
+                result.append(mpf(0))
+                continue
+            start = point(forward, found.points, k)
+            if 0 < k < found.points.size - 1:
+                u, depth = least(forward, found.minima, gaps[(k - 1) // 2])
+                if depth > -(mpf(10) ** -8):
+                    near = mpmath.sqrt(-depth / (3 * precise.power_sum(u, 4)))
+                    start = u + near if k % 2 == 0 else u - near
+            result.append(precise.z(critical_point(forward, start)))
+    return result
+
+
+def density(forward: ForwardMap, x: float, start: complex, anchor: Fraction, digits: int) -> Any:
+    """Return the density at x, strictly inside a bulk, to the given digits.
+
+    Args:
+        forward: The law's forward map.
+        x: The point, exact.
+        start: Offset of u from the anchor, in doubles.
+        anchor: Where the offset is measured from.
+        digits: Significant digits.
+    """
+    with mpmath.workdps(2 * digits + 40):
+        u = root(forward, mpmath.mpc(x), start, number(anchor))
+        return u.imag / (mpmath.pi * number(forward.exact_ratio) * abs(u) ** 2)
+
+
+def outlier(forward: ForwardMap, spike: float, digits: int) -> tuple[Any, Any]:
+    """Return location and squared overlap of a supercritical spike to the given digits."""
+    with mpmath.workdps(2 * digits + 40):
+        precise, ell = PreciseMap(forward), mpf(spike)
+        location = precise.z(ell)
+        return location, -ell * precise.phi_minus_one(ell) / location

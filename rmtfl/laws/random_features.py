@@ -1,8 +1,8 @@
 """The bulk of a random-feature matrix σ(WX), in two forms that must agree.
 
 W is N x d with rows of variance 1/d, X d x n standard Gaussian, σ centred with unit variance and b = E σ'.
-Conditionally on W the columns of σ(WX) have covariance close to b² W W^T + (1 - b²) I (Pennington and Worah 2017; Wang, Wu and Fan,
-arXiv 2402.10127, for the law ν₀), so (1/n) σ(WX) σ(WX)^T follows
+Conditionally on W the columns of σ(WX) have covariance close to b² W W^T + (1 - b²) I (Pennington and Worah 2017;
+Wang, Wu and Fan, arXiv 2402.10127, for the law ν₀), so (1/n) σ(WX) σ(WX)^T follows
 
 1. the sample-covariance law of the population b² MP(N/d) + 1 - b² (`random_feature_law`), or
 2. two coupled scalar equations in the companion transform m and g = (1/N) tr (I + m A)^{-1}, A that covariance:

@@ -6,7 +6,7 @@ import pytest
 from scipy.integrate import quad
 
 from rmtfl.errors import BadInput
-from rmtfl.laws.generalized import GeneralizedMarchenkoPastur
+from rmtfl.laws.generalized import GeneralizedMarchenkoPastur, with_digits
 from rmtfl.laws.interpolant import Interpolant
 from rmtfl.laws.marchenko_pastur import companion_marchenko_pastur, marchenko_pastur
 from rmtfl.laws.views import Companion, SingularValues
@@ -297,3 +297,23 @@ def test_thousand_atoms():
     z = 70.0 + 0j
     u = -1 / law.companion_stieltjes(z)
     np.testing.assert_allclose(u * (1 + 0.05 * np.mean(atoms / (u - atoms))), z, rtol=1e-13)
+
+
+@pytest.mark.parametrize("name", ["generic", "square", "touching"])
+def test_any_number_of_digits(name):
+    rng = np.random.default_rng(np.random.SeedSequence([77]))
+    population = FAMILIES[name](rng)
+    law, truth = GeneralizedMarchenkoPastur(*population), Truth(*population, digits=60)
+    x = points(law, rng, 3)
+    spike = float(law.edges[-1])
+    edges, densities, (outlier, low) = with_digits(law, 50, x, [spike, law.forward.atoms[-1]])
+    assert low is None
+    with mpmath.workdps(70):
+        for found, exact in zip(edges, truth.edges(), strict=True):
+            assert abs(mpmath.mpf(found) / exact - 1) < mpmath.mpf(10) ** -49
+        for found, exact in zip(densities, map(truth.density, x.tolist()), strict=True):
+            assert abs(mpmath.mpf(found) / exact - 1) < mpmath.mpf(10) ** -49
+        assert outlier is not None
+        location = law.outlier(spike).location
+        assert abs(mpmath.mpf(outlier[0]) / location - 1) < 3e-16
+    assert with_digits(law, 30, [-1.0])[1] == ["0"]
