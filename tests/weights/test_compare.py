@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from rmtfl.errors import BadInput
+from rmtfl.outliers import RigidBulk
 from rmtfl.study import from_document
 from rmtfl.weights import compare
+from rmtfl.weights.statistics import statistics
 
 
 def only_row(document):
@@ -46,21 +48,28 @@ def test_samples_are_taken_in_order(row, agreeing):
     assert found["alignment 1"].sample == tuple(trials["alignments"][:, 0])
 
 
-@pytest.mark.parametrize(
-    ("changes", "allowance", "cause"),
-    [
-        ({}, compare.LATER_LOCATION, "rigid bulk"),
-        ({"network": {"activation": "relu(x)"}}, compare.LATER_LOCATION_DEFORMED, "kinked activation"),
-        ({"data": {"target": "tanh(x) + 1/2"}}, compare.LATER_LOCATION_DEFORMED, "nonzero mean"),
-        ({"data": {"target": "tanh(x)", "noise": 0.3}}, compare.LATER_LOCATION_DEFORMED, "label noise"),
-    ],
-)
-def test_allowances(study_document, changes, allowance, cause):
-    setup = only_row(study_document | changes).setup
-    assert compare.location_allowance(setup, 0)[0] == compare.FIRST_LOCATION
-    relative, reason = compare.location_allowance(setup, 1)
-    assert relative == allowance
-    assert cause in reason and f"{allowance:.0%}" in reason
+def test_the_allowance_grows_with_the_update_s_noise_and_falls_with_the_spike(study_document):
+    def allowed(strength, **changes):
+        return compare.location_allowance(only_row(study_document | changes).setup, 1, strength)[0]
+
+    setup = only_row(study_document).setup
+    assert compare.location_allowance(setup, 0, 20.0)[0] == compare.FIRST_LOCATION
+    assert compare.LATER_LOCATION < allowed(8.0) < allowed(4.0) < allowed(2.0) <= compare.LARGEST_LOCATION
+    assert allowed(4.0, network={"activation": "relu(x)"}) > allowed(4.0)
+    assert allowed(4.0, data={"target": "tanh(x)", "noise": 0.3}) > allowed(4.0)
+    assert allowed(1.1, data={"target": "tanh(x)", "noise": 3}) == compare.LARGEST_LOCATION
+
+
+def test_the_shift_is_that_of_a_bulk_of_larger_variance(study_document):
+    setup = only_row(study_document).setup
+    found = statistics(setup)
+    width = setup.sizes.width
+    noise = sum(setup.training.step_size(t, width) ** 2 for t in range(2)) * found.phi * found.m2 * found.v1
+    # A bulk of variance v with a spike θ is √v times a bulk of variance 1 with a spike θ/√v.
+    scale = np.sqrt(1 + noise)
+    moved = scale * RigidBulk(found.psi).location(3.0 / scale)
+    expected = moved / RigidBulk(found.psi).location(3.0) - 1
+    assert compare.deformation_shift(setup, 3.0) == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_leading_order_prediction_is_not_shown_twice(study_document, agreeing):
