@@ -33,6 +33,8 @@ Function = Callable[[Array], Array]
 
 MAX_LENGTH = 500  # characters of an expression: beyond any link in the literature, and cheap to parse
 MAX_EXPONENT = 64  # of an integer power: x**64 already has Gaussian moments beyond 1e80
+MAX_DEGREE = 64  # of a polynomial in x, or in functions of x, however it is nested: the same bound
+MAX_BITS = 4096  # of an exact constant: 1e1233, far beyond what doubles hold, and cheap
 MAX_HERMITE = 40  # degree of He: E He_40^2 = 40! is 1e48, the last where doubles keep a moment's digits
 
 
@@ -170,7 +172,7 @@ def _build(node: ast.expr, text: str) -> sp.Expr:
 def _number(value: object, text: str) -> sp.Expr:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadInput(f"{value!r} in {text!r} is not a real number")
-    if not np.isfinite(value) or not (value == 0 or 1e-30 < abs(value) < 1e30):
+    if not (value == 0 or 1e-30 < abs(value) < 1e30):  # NaN and integers beyond any double included
         raise BadInput(f"the number {value!r} in {text!r} is out of range; accepted are 1e-30 to 1e30 in size")
     return sp.Rational(str(value))
 
@@ -179,6 +181,8 @@ def _power(base: sp.Expr, exponent: sp.Expr, text: str) -> sp.Expr:
     if exponent.is_number:
         if not exponent.is_real or abs(exponent) > MAX_EXPONENT:
             raise BadInput(f"the exponent {exponent} in {text!r} is out of range; at most {MAX_EXPONENT} in size")
+        if base.is_Rational and abs(exponent) * max(base.p.bit_length(), base.q.bit_length()) > MAX_BITS:
+            raise BadInput(f"a power of a constant in {text!r} is too large")
     elif not (base.is_number and base.is_positive):
         raise BadInput(f"a power with x in the exponent needs a positive constant base in {text!r}")
     return _finite(base**exponent, text)
@@ -191,6 +195,7 @@ def _call(name: str, arguments: list[sp.Expr], text: str) -> sp.Expr:
         if degree > MAX_HERMITE:
             raise BadInput(f"{name} in {text!r} is of too high a degree; at most He{MAX_HERMITE} is accepted")
         _arity(name, arguments, (1, 1), text)
+        _finite(arguments[0] ** degree, text)
         return sp.expand(hermite_polynomial(degree).subs(X, arguments[0]))
     if name not in FUNCTIONS:
         raise BadInput(f"unknown function {name!r} in {text!r}; accepted are {_ACCEPTED}")
@@ -209,7 +214,22 @@ def _arity(name: str, arguments: list[sp.Expr], arity: tuple[int, int], text: st
 def _finite(expression: sp.Expr, text: str) -> sp.Expr:
     if expression.has(sp.oo, -sp.oo, sp.zoo, sp.nan) or (expression.is_number and not expression.is_real):
         raise BadInput(f"{text!r} holds a constant that is not a finite real number")
+    if _degree(expression) > MAX_DEGREE:
+        raise BadInput(f"{text!r} holds a polynomial of too high a degree; at most {MAX_DEGREE} is accepted")
     return expression
+
+
+def _degree(expression: sp.Expr) -> int:
+    """A bound on the degree of an expression as a polynomial in x and in the functions in it."""
+    if not expression.has(X):
+        return 0
+    if isinstance(expression, sp.Mul):
+        return sum(_degree(factor) for factor in expression.args)
+    if isinstance(expression, sp.Pow) and expression.exp.is_Integer:
+        return abs(int(expression.exp)) * _degree(expression.base)
+    if isinstance(expression, sp.Add | sp.Max | sp.Min | sp.Abs):
+        return max(_degree(part) for part in expression.args)
+    return 1
 
 
 @lru_cache(maxsize=64)
