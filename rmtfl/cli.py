@@ -111,6 +111,13 @@ class Style(StrEnum):
     csv = "csv"
 
 
+class PageStyle(StrEnum):
+    """Where a figure is shown."""
+
+    screen = "screen"
+    print = "print"
+
+
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file (TOML).", show_default=False)]
 StoreFile = Annotated[
     Path | None, typer.Option("--store", metavar="FILE", help="Results; by default beside the study, as .sqlite.")
@@ -190,13 +197,20 @@ def table(
 
 
 @app.command()
-def figure(study_file: StudyFile, output: Output, store: StoreFile = None) -> None:
+def figure(
+    study_file: StudyFile,
+    output: Output,
+    store: StoreFile = None,
+    style: Annotated[
+        PageStyle, typer.Option("--style", help="For a screen, or one column of print.")
+    ] = PageStyle.screen,
+) -> None:
     """The picture of a validated study, from its store."""
     from rmtfl.figures import save
 
     study = read(study_file)
     results, trials = recorded(study, _store_path(study_file, store), Terminal())
-    save(study.kind.function("figure")(results, trials), output)
+    save(study.kind.function("figure")(results, trials, style.value), output)
     _remark(f"wrote {output}")
 
 

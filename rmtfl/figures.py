@@ -1,14 +1,17 @@
 """Pictures. The only module that knows matplotlib.
 
 Colours are those of Okabe and Ito, which readers of any colour vision can tell apart; predicted and simulated also
-differ in shape. Sizes are in inches, for a text width of print; .pdf and .svg are vectors, and no file holds a date.
+differ in shape, so that the pictures can be read in grey too. Sizes are in inches: for a screen two columns wide, for
+print one. .pdf and .svg are vectors, and no file holds a date.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 
@@ -44,13 +47,11 @@ STYLE: Any = {
     "ytick.labelsize": 7,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "savefig.dpi": 200,
+    "figure.dpi": 200,
+    "savefig.dpi": "figure",
     "svg.hashsalt": "rmtfl",  # equal pictures, equal files
     "pdf.fonttype": 42,
 }
-WIDTH = 6.8  # two columns of print
-PANEL_HEIGHT = 1.75
-MOST_PANELS = 6  # more do not fit on a page
 BELOW_HEIGHT = 2.9  # of the convergence panel and the phase diagram
 BULK_SHOWN = 3  # singular values of the bulk drawn beside the outliers
 MOST_DRAWS = 40  # lines of dots in a panel
@@ -58,6 +59,35 @@ BINS = 50  # of the histogram
 MARKERS = "os^Dvp"
 LINES = ("-", "--", "-.", ":")
 MOST_COUNT = 6  # counts above this share a colour in the phase diagram
+
+PageName = Literal["screen", "print"]
+
+
+@dataclass(frozen=True)
+class Page:
+    """Where a figure is shown.
+
+    Attributes:
+        width: in inches.
+        panel_height: of a spectrum, in inches.
+        most_panels: more spectra do not fit.
+        side_by_side: whether there is room for the bulk beside the outliers.
+        dpi: of a picture in pixels.
+        legend_columns: of the legend above the panels.
+    """
+
+    width: float
+    panel_height: float
+    most_panels: int
+    side_by_side: bool
+    dpi: int
+    legend_columns: int
+
+
+PAGES: dict[PageName, Page] = {
+    "screen": Page(width=6.8, panel_height=1.75, most_panels=6, side_by_side=True, dpi=200, legend_columns=4),
+    "print": Page(width=3.4, panel_height=2.9, most_panels=2, side_by_side=False, dpi=600, legend_columns=2),
+}
 
 # Nothing dates a file, so that equal runs give equal files.
 _UNDATED: dict[str, dict[str, None]] = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}, ".png": {}}
@@ -73,48 +103,61 @@ def save(figure: Figure, path: Path) -> None:
     if metadata is None:
         raise BadInput(f"{path}: unknown suffix {path.suffix!r}; expected one of {', '.join(_UNDATED)}")
     try:
-        with matplotlib.rc_context(STYLE):
-            figure.savefig(path, metadata=metadata)
+        _write(figure, path, path.suffix.lower())
     except OSError as error:
         raise BadInput(
             f"{path}: cannot be written ({error.strerror}); expected a file in a folder that exists"
         ) from None
 
 
+def as_svg(figure: Figure) -> bytes:
+    """The figure as the text of an .svg file."""
+    buffer = io.BytesIO()
+    _write(figure, buffer, ".svg")
+    return buffer.getvalue()
+
+
+def _write(figure: Figure, place: Path | io.BytesIO, suffix: str) -> None:
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(place, format=suffix[1:], metadata=_UNDATED[suffix])
+
+
 # ------------------------------------------------------------------------------------------------ weights
 
 
-def weights_figure(results: Results, trials: Sequence[Trials]) -> Figure:
+def weights_figure(results: Results, trials: Sequence[Trials], page: PageName = "screen") -> Figure:
     """Spectra of the weights, and what the study sweeps: convergence in N, or the phase diagram.
 
     Args:
         results: the judged rows.
         trials: for each row its draws, arrays (trials, ...) by name; empty where nothing was simulated.
+        page: where it is shown.
     """
+    shown = PAGES[page]
     simulated = [(row, draws) for row, draws in zip(results.rows, trials, strict=True) if draws]
     converging = _convergence_series([row for row, _ in simulated])
     exponents = _swept_exponents(results)
     panels = _largest_widths(simulated)
     # The phase diagram says what many spectra of different exponents would.
-    panels = [] if exponents and len(panels) > MOST_PANELS else panels[:MOST_PANELS]
-    heights = [PANEL_HEIGHT] * len(panels) + [BELOW_HEIGHT] * (bool(converging) + bool(exponents))
+    panels = [] if exponents and len(panels) > shown.most_panels else panels[: shown.most_panels]
+    heights = [shown.panel_height] * len(panels) + [BELOW_HEIGHT] * (bool(converging) + bool(exponents))
     if not heights:
         raise BadInput("the store holds no draw of any row yet, so that there is nothing to draw")
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, sum(heights) + 0.3), layout="constrained")
+        figure = Figure(figsize=(shown.width, sum(heights) + 0.3), dpi=shown.dpi, layout="constrained")
         parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
         for part, (row, draws) in zip(parts, panels, strict=False):
-            left, right = part.subplots(1, 2, width_ratios=(1, 1.6))
-            _spectrum_panel(left, right, row, draws)
+            bulk, outliers = part.subplots(1, 2, width_ratios=(1, 1.6)) if shown.side_by_side else part.subplots(2, 1)
+            _spectrum_panel(bulk, outliers, row, draws)
             part.suptitle(_panel_title(row), x=0.01, ha="left", fontsize=8)
         if converging:
-            _convergence_panel(parts[len(panels)].subplots(), converging)
+            _convergence_panel(parts[len(panels)].subplots(), converging, 2 if shown.side_by_side else 1)
         if exponents:
             axes = parts[-1].subplots()
-            _draw_phases(axes)
+            _draw_phases(axes, legend_below=not shown.side_by_side)
             _draw_counts(axes, exponents)
         if panels:
-            figure.legend(handles=_legend(), loc="outside upper right", ncols=4, frameon=False)
+            figure.legend(handles=_legend(), loc="outside upper right", ncols=shown.legend_columns, frameon=False)
     return figure
 
 
@@ -212,7 +255,7 @@ def _convergence_series(rows: Sequence[RowResult]) -> dict[str, list[RowResult]]
     return {name: group for name, group in ordered.items() if len(group) > 1}
 
 
-def _convergence_panel(axes: Axes, series: Mapping[str, list[RowResult]]) -> None:
+def _convergence_panel(axes: Axes, series: Mapping[str, list[RowResult]], legend_columns: int) -> None:
     for index, (name, rows) in enumerate(series.items()):
         marker = MARKERS[index % len(MARKERS)]
         for words, quantity, color in (
@@ -249,7 +292,7 @@ def _convergence_panel(axes: Axes, series: Mapping[str, list[RowResult]]) -> Non
     widths = sorted({r.row.inputs["width"] for rows in series.values() for r in rows})
     axes.set_xticks(widths, [str(width) for width in widths])
     axes.minorticks_off()
-    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2)
+    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=legend_columns)
 
 
 # ------------------------------------------------------------------------------------------------ phase diagram
@@ -263,7 +306,7 @@ def phase_diagram() -> Figure:
     return figure
 
 
-def _draw_phases(axes: Axes) -> None:
+def _draw_phases(axes: Axes, legend_below: bool = False) -> None:
     shades = matplotlib.colormaps["cividis"](np.linspace(0.95, 0.25, MOST_COUNT))
     alpha1 = np.linspace(0, 0.5, 400)
     # Line k is where the k-th strength stays of order one: above it there are k + 1 spikes.
@@ -276,7 +319,10 @@ def _draw_phases(axes: Axes) -> None:
         axes.plot(alpha1, np.where(boundaries[k] < 0.5, boundaries[k], np.nan), color="black", linewidth=0.7)
     axes.set(xlim=(0, 0.5), ylim=(0, 0.5), xlabel="α₁", ylabel="α₂")
     axes.set_aspect("equal")
-    axes.legend(title="spikes", frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    if legend_below:
+        axes.legend(title="spikes", frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=6)
+    else:
+        axes.legend(title="spikes", frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def _swept_exponents(results: Results) -> list[RowResult]:

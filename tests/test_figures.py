@@ -71,7 +71,7 @@ def test_swept_exponents_give_a_phase_diagram_with_counts(study_document, agreei
 
 
 def test_many_exponents_leave_the_phase_diagram_alone(study_document, agreeing):
-    study_document["sweep"] = {"training.alpha.0": [f"{k}/20" for k in range(figures.MOST_PANELS + 1)]}
+    study_document["sweep"] = {"training.alpha.0": [f"{k}/20" for k in range(figures.PAGES["screen"].most_panels + 1)]}
     (axes,) = figures.weights_figure(*results_of(study_document, agreeing)).axes
     assert axes.get_xlabel() == "α₁"
 
@@ -79,7 +79,25 @@ def test_many_exponents_leave_the_phase_diagram_alone(study_document, agreeing):
 def test_more_settings_than_fit_on_a_page(study_document, agreeing):
     study_document["sweep"] = {"training.scale.0": list(range(1, 10))}
     figure = figures.weights_figure(*results_of(study_document, agreeing))
-    assert len(figure.subfigs) == figures.MOST_PANELS
+    assert len(figure.subfigs) == figures.PAGES["screen"].most_panels
+
+
+def test_print_is_one_column_of_a_page(study_document, agreeing):
+    study_document["sizes"]["width"] = [60, 80]
+    study_document["sweep"] = {"training.scale.0": list(range(1, 10)), "training.alpha.0": ["1/10", "2/10"]}
+    figure = figures.weights_figure(*results_of(study_document, agreeing), "print")
+    width, height = figure.get_size_inches()
+    assert width <= 3.5 and height <= 9.5
+    study_document["sweep"] = {}
+    figure = figures.weights_figure(*results_of(study_document, agreeing), "print")
+    bulk, outliers = (axes.get_position() for axes in figure.subfigs[0].axes)
+    assert bulk.y0 > outliers.y1
+
+
+def test_a_picture_in_text_is_the_one_in_a_file(tmp_path, study_document, agreeing):
+    first, second = (figures.weights_figure(*results_of(study_document, agreeing)) for _ in range(2))
+    figures.save(first, tmp_path / "figure.svg")
+    assert figures.as_svg(second) == (tmp_path / "figure.svg").read_bytes()
 
 
 def test_nothing_simulated_yet(study_document, agreeing):
