@@ -6,15 +6,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import mpmath
 import numpy as np
 from numpy.typing import NDArray
 
 from rmtfl.kernel.isotropic import isotropic_eigenvalues
 from rmtfl.kernel.learning import learning_curve, regression
 from rmtfl.kernel.matrices import MatrixOutlier, kernel_matrix
+from rmtfl.kernel.precise import precise_block
 from rmtfl.kernel.spectrum import SpikedKernel, spectrum
 from rmtfl.kernel.table import KernelMatrixSetup, KernelSetup, LearningCurveSetup
 
@@ -32,16 +34,16 @@ class BlockPrediction:
     Attributes:
         degree: ℓ.
         multiplicity: of each eigenvalue.
-        eigenvalues: descending.
-        error: of each of them, absolute.
+        eigenvalues: descending; as strings where digits were asked for.
+        error: of each of them, absolute; alike.
         mixing: degree 0 only: squared norms of each eigenfunction's projections on f(‖x‖) Y_m, m = 0, 1, …
         mixing_error: of each eigenfunction's row of them, absolute.
     """
 
     degree: int
     multiplicity: int
-    eigenvalues: tuple[float, ...]
-    error: float
+    eigenvalues: tuple[float | str, ...]
+    error: float | str
     mixing: tuple[tuple[float, ...], ...] | None
     mixing_error: tuple[float, ...] | None
 
@@ -84,10 +86,23 @@ def predict_kernel(setup: KernelSetup) -> KernelPrediction:
     """The spectrum of one row.
 
     Raises:
-        BadInput: if the kernel has no finite mean diagonal.
+        BadInput: if the kernel has no finite mean diagonal, or digits are asked for where there is no closed dual.
         ToleranceNotMet: if the tolerance asked for, relative to the largest eigenvalue, is out of reach.
     """
-    return kernel_prediction(setup.spiked, setup.kernel.degrees, setup.kernel.modes, setup.theory.tolerance)
+    kernel, table, digits = setup.spiked, setup.kernel, setup.theory.digits
+    found = kernel_prediction(kernel, table.degrees, table.modes, setup.theory.tolerance)
+    if digits is None:
+        return found
+    return replace(found, blocks=tuple(_in_digits(block, kernel, table.modes, digits) for block in found.blocks))
+
+
+def _in_digits(block: BlockPrediction, kernel: SpikedKernel, modes: int, digits: int) -> BlockPrediction:
+    precise = precise_block(kernel, block.degree, modes, digits)
+    return replace(
+        block,
+        eigenvalues=tuple(mpmath.nstr(value, digits + 2) for value in precise.eigenvalues),
+        error=mpmath.nstr(precise.error, 3),
+    )
 
 
 def kernel_prediction(

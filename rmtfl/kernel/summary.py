@@ -28,7 +28,7 @@ def summary(setup: Any, prediction: Document) -> Sheet:
                 (
                     str(block["degree"]),
                     str(block["multiplicity"]),
-                    measured(value, error=block["error"]),
+                    Measured(value) if isinstance(value, str) else measured(value, error=block["error"]),
                     Measured("") if ratio is None else measured(ratio),
                     "" if largest is None else f"{shares[largest]:.4f} of Y_{largest}",
                 )

@@ -195,16 +195,24 @@ class KernelSetup(_Row):
     )
 
 
+def _doubles(theory: Theory) -> Theory:
+    if theory.digits is not None:
+        raise ValueError("digits are offered for kernel studies; expected none here")
+    return theory
+
+
 class KernelMatrixSetup(KernelSetup):
     """One row of a `kernel-matrix` study."""
 
     kernel: KernelMatrixTable
+    theory: Annotated[Theory, AfterValidator(_doubles)] = Theory()
 
 
 class LearningCurveSetup(_Row):
     """One row of a `learning-curve` study; the target of the regression is that of the training, where there is one."""
 
     kernel: LearningCurveTable
+    theory: Annotated[Theory, AfterValidator(_doubles)] = Theory()
     data: Data
     sizes: Annotated[Sizes | None, AfterValidator(_needed)] = Field(default=None, validate_default=True)
     training: Annotated[Training | None, AfterValidator(_trainable), AfterValidator(_needed)] = Field(
