@@ -27,7 +27,7 @@ from rmtfl.compare import Results
 from rmtfl.errors import BadInput, RmtflError
 from rmtfl.setup import exact
 from rmtfl.study import SCHEMA, read
-from rmtfl.tables import Sheet, comparison_sheet, diagnostics_sheet, render
+from rmtfl.tables import Sheet, comparison_sheet, diagnostics_sheet, latex_document, render
 from rmtfl.workflow import Watcher, compare_spectrum, predict_rows, recorded
 from rmtfl.workflow import validate as run_study
 
@@ -189,11 +189,16 @@ def table(
     diagnostics: Annotated[
         bool, typer.Option("--diagnostics", help="Counts, the bulk against its law, and rates instead.")
     ] = False,
+    standalone: Annotated[
+        bool, typer.Option("--standalone", help="LaTeX as a document of its own, that compiles as it is.")
+    ] = False,
 ) -> None:
     """The table of a validated study, from its store: nothing is computed again."""
     results, _ = recorded(read(study_file), _store_path(study_file, store), Terminal())
     sheet = diagnostics_sheet(results) if diagnostics else comparison_sheet(results)
-    sys.stdout.write(render(sheet, style.value))
+    if standalone and style is not Style.latex:
+        raise BadInput(f"--standalone: with --format {style.value}; expected --format latex")
+    sys.stdout.write(latex_document(sheet) if standalone else render(sheet, style.value))
 
 
 @app.command()

@@ -19,6 +19,8 @@ from rmtfl.compare import FAMILY_LEVEL, Comparison, Results
 Format = Literal["latex", "markdown", "csv"]
 
 MOST_DIGITS = 10  # significant digits of a number in a table, however small its error
+# Of a table in 10 point type, in millimetres, generously: a character, a line, and a page for the notes.
+LATEX_CHARACTER, LATEX_LINE, LATEX_LEAST_WIDTH = 2.2, 5.0, 120.0
 WIDE = Context(prec=700)  # digits: every double at every place, with nothing to overflow
 
 
@@ -299,6 +301,28 @@ def _latex(sheet: Sheet) -> str:
     if sheet.notes:
         lines += [r"\par\smallskip", r"{\footnotesize", *(latex_text(note) + r"\par" for note in sheet.notes), "}"]
     return "\n".join(lines) + "\n"
+
+
+def latex_document(sheet: Sheet) -> str:
+    """The table as a LaTeX document of its own, on one page that is as large as the table."""
+    page = sheet.page
+    cells = ([column.title for column in page.columns], *page.rows)
+    longest = [max(len(str(row[index])) for row in cells) + 3 for index in range(len(page.columns))]
+    width = max(sum(longest) * LATEX_CHARACTER, LATEX_LEAST_WIDTH)
+    lines = len(page.rows) + sum(2 + len(note) * LATEX_CHARACTER // width for note in page.notes)
+    height = LATEX_LINE * (lines + 6)
+    return "\n".join(
+        [
+            r"\documentclass{article}",
+            rf"\usepackage[paperwidth={width:.0f}mm, paperheight={height:.0f}mm, margin=5mm]{{geometry}}",
+            r"\usepackage{booktabs, siunitx}",
+            r"\pagestyle{empty}",
+            r"\setlength{\parindent}{0pt}",
+            r"\begin{document}",
+            _latex(page) + r"\end{document}",
+            "",
+        ]
+    )
 
 
 def latex_text(text: str) -> str:

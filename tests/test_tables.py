@@ -6,6 +6,8 @@ import csv
 import io
 import math
 import re
+import shutil
+import subprocess
 from decimal import Decimal
 
 import pytest
@@ -14,7 +16,20 @@ from hypothesis import strategies as st
 
 from rmtfl.compare import compare_rows
 from rmtfl.study import from_document
-from rmtfl.tables import Column, Measured, Sheet, comparison_sheet, fixed, latex_text, measured, render
+from rmtfl.tables import (
+    Column,
+    Measured,
+    Sheet,
+    comparison_sheet,
+    diagnostics_sheet,
+    fixed,
+    latex_document,
+    latex_text,
+    measured,
+    render,
+)
+
+LATEX = shutil.which("pdflatex") or shutil.which("tectonic") or ""
 
 numbers = st.floats(-1e12, 1e12).filter(lambda x: x == 0 or abs(x) > 1e-12)
 errors = st.floats(1e-12, 1e12)
@@ -111,6 +126,21 @@ def test_latex():
     assert r"5 \% \& more & 23.85(12) & -1.5 \\" in text
     assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 1
     assert r"a note: 100 \%" in text
+
+
+@pytest.mark.skipif(not LATEX, reason="no LaTeX is installed")
+@pytest.mark.parametrize("which", [comparison_sheet, diagnostics_sheet])
+def test_latex_compiles(which, tmp_path, study_document, agreeing):
+    study_document["title"] = r"a_b & c % \ {^~} α"
+    study_document["sizes"]["width"] = [60, 80, 100]
+    study = from_document(study_document)
+    rows = [(row, agreeing.prediction(row), agreeing.trials(row)) for row in study.rows]
+    (tmp_path / "table.tex").write_text(latex_document(which(compare_rows(study, rows))), encoding="utf-8")
+    command = [LATEX, *(["-interaction=nonstopmode", "-halt-on-error"] if "pdf" in LATEX else []), "table.tex"]
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout[-2000:]
+    assert "Overfull" not in found.stdout
+    assert "(1 page" in found.stdout or "pdf" not in LATEX
 
 
 @given(st.text())
