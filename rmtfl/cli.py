@@ -28,7 +28,7 @@ from rmtfl.errors import BadInput, RmtflError
 from rmtfl.setup import exact
 from rmtfl.study import SCHEMA, read
 from rmtfl.tables import Sheet, comparison_sheet, diagnostics_sheet, latex_document, render
-from rmtfl.workflow import Watcher, compare_spectrum, predict_rows, recorded
+from rmtfl.workflow import Watcher, compare_file, predict_rows, recorded
 from rmtfl.workflow import validate as run_study
 
 DISAGREE = 1
@@ -227,17 +227,31 @@ def compare(
         typer.Option(
             "--spectrum",
             metavar="FILE",
-            help="Singular values or a weight matrix: .npy, .npz (one array a draw) or .csv.",
+            help="Singular values, eigenvalues or a weight matrix: .npy, .npz (one array a draw) or .csv.",
             show_default=False,
         ),
     ],
     row: Annotated[
         int | None, typer.Option("--row", min=1, help="Which row of the study it belongs to, counted from 1.")
     ] = None,
+    eigenvalues: Annotated[
+        bool, typer.Option("--eigenvalues", help="The file holds eigenvalues of W W^T or W^T W.")
+    ] = False,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--figure", metavar="FILE", help="Draw the spectrum over the law: .pdf, .svg or .png."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Your own simulated spectrum against the prediction. Exit status 1 if they disagree."""
-    _verdict(compare_spectrum(read(study_file), spectrum, row), as_json)
+    study = read(study_file)
+    results, trials = compare_file(study, spectrum, row, eigenvalues)
+    if picture is not None:
+        from rmtfl.figures import save
+
+        save(study.kind.function("figure")(results, trials), picture)
+        _remark(f"wrote {picture}")
+    _verdict(results, as_json)
 
 
 # An exponent such as -1/10 is a value outside the domain, and not an unknown option.

@@ -9,7 +9,7 @@ modules that predict, simulate and draw need not know one another. What each fun
 - summary(setup, prediction) returns the `rmtfl.tables.Sheet` that `predict` prints for one row;
 - diagnostics(setup, prediction, trials) yields the `rmtfl.compare.Finding`s shown of one simulated row, and
   rates(rows) those of a study, from its `rmtfl.compare.RowResult`s;
-- draw(arrays, setup) turns a user's arrays into trials;
+- draw(arrays, setup, eigenvalues) turns a user's arrays into trials;
 - figure(results, trials, page) returns a matplotlib figure of a whole study, for a screen or for print.
 """
 

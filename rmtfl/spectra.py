@@ -1,4 +1,4 @@
-"""A user's own spectra and weight matrices, from .npy, .npz and .csv files."""
+"""A user's own spectra and weight matrices, from .npy, .npz and .csv files, or from a training loop."""
 
 from __future__ import annotations
 
@@ -34,7 +34,30 @@ def read_arrays(path: Path) -> list[NDArray[np.float64]]:
         raise BadInput(f"{path}: is not a numeric {path.suffix} file ({error}); expected {ACCEPTED}") from None
     if not arrays:
         raise BadInput(f"{path}: holds no array; expected {ACCEPTED}")
-    return [_checked(name, array, path) for name, array in arrays.items()]
+    return [_checked(f"{path}: {name}", array) for name, array in arrays.items()]
+
+
+def as_arrays(spectrum: Any) -> list[NDArray[np.float64]]:
+    """An array, or each of a list or tuple of arrays, of any library that numpy can read, as `read_arrays` does.
+
+    Raises:
+        BadInput: for anything that is no array of real, finite numbers of one or two dimensions.
+    """
+    several = isinstance(spectrum, list | tuple) and any(np.ndim(_detached(entry)) for entry in spectrum)
+    arrays = spectrum if several else [spectrum]
+    return [_checked(f"array {index}", _numpy_array(array)) for index, array in enumerate(arrays, 1)]
+
+
+def _detached(array: Any) -> Any:
+    """A PyTorch tensor outside its graph and on the host; anything else as it is."""
+    return array.detach().cpu() if hasattr(array, "detach") else array
+
+
+def _numpy_array(array: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(_detached(array))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise BadInput(f"{type(array).__name__} cannot be read as an array ({error}); expected {ACCEPTED}") from None
 
 
 def _numpy(path: Path) -> dict[str, NDArray[Any]]:
@@ -61,11 +84,11 @@ def _csv(path: Path) -> dict[str, NDArray[Any]]:
     return {"the table": table.ravel() if 1 in table.shape else table}
 
 
-def _checked(name: str, array: NDArray[Any], path: Path) -> NDArray[np.float64]:
+def _checked(name: str, array: NDArray[Any]) -> NDArray[np.float64]:
     if array.dtype.kind not in "iuf":
-        raise BadInput(f"{path}: {name} holds {array.dtype}, not real numbers; expected {ACCEPTED}")
+        raise BadInput(f"{name} holds {array.dtype}, not real numbers; expected {ACCEPTED}")
     if array.ndim not in (1, 2) or array.size == 0:
-        raise BadInput(f"{path}: {name} has shape {array.shape}; expected {ACCEPTED}")
+        raise BadInput(f"{name} has shape {array.shape}; expected {ACCEPTED}")
     if not np.isfinite(array).all():
-        raise BadInput(f"{path}: {name} holds NaN or infinity; expected {ACCEPTED}")
+        raise BadInput(f"{name} holds NaN or infinity; expected {ACCEPTED}")
     return np.asarray(array, dtype=np.float64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from rmtfl.compare import Results, compare_rows
 from rmtfl.errors import BadInput, RmtflError
-from rmtfl.study import Row, Study
+from rmtfl.study import Row, Study, read
 
 if TYPE_CHECKING:
     from rmtfl.store import Store
@@ -123,8 +124,36 @@ def _compared(study: Study, store: Store) -> tuple[Results, list[Draws]]:
     return compare_rows(study, rows), [trials for _, _, trials in rows]
 
 
-def compare_spectrum(study: Study, path: Path, number: int | None = None) -> Results:
-    """The spectra or weight matrices in a user's file against the prediction; see `compare_arrays`.
+def compare_spectrum(
+    study: Study | str | PathLike[str], spectrum: Any, *, row: int | None = None, eigenvalues: bool = False
+) -> Results:
+    """A user's own spectra or weight matrices against the prediction of the row they belong to.
+
+    Args:
+        study: a study, or the path of its file.
+        spectrum: singular values (one dimension) or weights (N × d, w_i ~ N(0, I/d) before training) as anything that
+            `numpy.asarray` takes; PyTorch tensors are detached and moved. A list or tuple of such arrays holds one a
+            draw: several draws are judged on their own standard error, a single one on a bound of its spread.
+        row: which row of the study, counted from 1; may be left out where only one fits.
+        eigenvalues: whether one-dimensional arrays hold eigenvalues of W W^T or W^T W instead.
+
+    Returns:
+        the results of that row: `agree` is the verdict, `rows[0].comparisons` the numbers.
+
+    Raises:
+        BadInput: for a study or an array that cannot be used, or a row that is missing or not certain.
+    """
+    from rmtfl.spectra import as_arrays
+
+    if not isinstance(study, Study):
+        study = read(Path(study))
+    return compare_arrays(study, as_arrays(spectrum), row, eigenvalues)[0]
+
+
+def compare_file(
+    study: Study, path: Path, number: int | None = None, eigenvalues: bool = False
+) -> tuple[Results, list[Draws]]:
+    """`compare_arrays` for the arrays in a file.
 
     Raises:
         BadInput: also for a file that `rmtfl.spectra.read_arrays` cannot use; the message names it.
@@ -133,26 +162,19 @@ def compare_spectrum(study: Study, path: Path, number: int | None = None) -> Res
 
     arrays = read_arrays(path)
     try:
-        return compare_arrays(study, arrays, number)
+        return compare_arrays(study, arrays, number, eigenvalues)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None
 
 
-def compare_arrays(study: Study, arrays: Sequence[NDArray[np.float64]], number: int | None = None) -> Results:
-    """A user's own spectra or weight matrices against the prediction of the row they belong to.
-
-    Args:
-        study: the study.
-        arrays: one a draw, of singular values (one dimension) or of weights (N × d).
-        number: which row, counted from 1; may be left out where only one fits.
-
-    Raises:
-        BadInput: for an array that cannot be used, or a row that is missing or not certain.
-    """
+def compare_arrays(
+    study: Study, arrays: Sequence[NDArray[np.float64]], number: int | None = None, eigenvalues: bool = False
+) -> tuple[Results, list[Draws]]:
+    """See `compare_spectrum`; beside the results, the draws that a figure shows."""
     row = _chosen(study, [array.shape for array in arrays], number)
-    trials = study.kind.function("draw")(arrays, row.setup)
+    trials = study.kind.function("draw")(arrays, row.setup, eigenvalues)
     (document,) = predict_rows(replace(study, rows=(row,)))
-    return compare_rows(study, [(row, document, trials)])
+    return compare_rows(study, [(row, document, trials)]), [trials]
 
 
 def _chosen(study: Study, shapes: Sequence[tuple[int, ...]], number: int | None) -> Row:

@@ -351,6 +351,29 @@ class TestCompare:
         found = run("compare", study, "--spectrum", path, "--json")
         assert json.loads(found.stdout)["rows"][0]["inputs"]["width"] == 60
 
+    def test_eigenvalues_are_squares(self, study, spectrum):
+        path = spectrum("own.npy")
+        eigenvalues = study.parent / "eigenvalues.csv"
+        np.savetxt(eigenvalues, np.load(path) ** 2)
+        first, second = (
+            run("compare", study, "--spectrum", *arguments, "--row", 2, "--json")
+            for arguments in ([path], [eigenvalues, "--eigenvalues"])
+        )
+        assert first.exit_code == second.exit_code == 0, second.output
+        values = [[c["mean"] for c in json.loads(found.stdout)["rows"][0]["comparisons"]] for found in (first, second)]
+        assert values[0] == pytest.approx(values[1])
+        np.savetxt(eigenvalues, [3.0, -1.0])
+        assert "an eigenvalue of -1" in refused(
+            "compare", study, "--spectrum", eigenvalues, "--eigenvalues", "--row", 2
+        )
+
+    def test_a_picture(self, study, spectrum):
+        matrix, picture = study.parent / "matrix.npy", study.parent / "own.svg"
+        np.save(matrix, np.random.default_rng(0).normal(size=(60, 60)) / 60**0.5)
+        found = run("compare", study, "--spectrum", matrix, "--figure", picture, "--json")
+        json.loads(found.stdout)
+        assert f"wrote {picture}" in found.stderr and "<svg" in picture.read_text(encoding="utf-8")
+
     def test_rows_that_do_not_fit(self, study, spectrum):
         values, matrix = spectrum("own.npy"), study.parent / "matrix.npy"
         np.save(matrix, np.ones((60, 59)))

@@ -161,15 +161,17 @@ def leading_locations(prediction: Mapping[str, Any], psi: float) -> list[float]:
     return [bulk.location(strength) for strength in prediction["leading"] if strength > bulk.threshold]
 
 
-def draw(arrays: Sequence[NDArray[Any]], setup: Setup) -> dict[str, NDArray[np.float64]]:
-    """A user's weight matrices or lists of singular values as trials, one a draw.
+def draw(arrays: Sequence[NDArray[Any]], setup: Setup, eigenvalues: bool = False) -> dict[str, NDArray[np.float64]]:
+    """A user's weight matrices or spectra as trials, one a draw.
 
     Args:
         arrays: each of one dimension (singular values in any order) or two (a matrix of shape N × d, w_i ~ N(0, I/d)).
         setup: the row they belong to.
+        eigenvalues: whether those of one dimension hold eigenvalues of W W^T or W^T W instead.
 
     Returns:
-        'singular_values' of shape (draws, values), descending: as many as the shortest list has.
+        'singular_values' of shape (draws, values), descending: as many as the shortest list has; 'spectrum' is the
+        same where that is all of them.
 
     Raises:
         BadInput: for a matrix of another shape, or anything that is no spectrum.
@@ -179,14 +181,30 @@ def draw(arrays: Sequence[NDArray[Any]], setup: Setup) -> dict[str, NDArray[np.f
     for array in arrays:
         if array.ndim == 2 and array.shape != shape:
             raise BadInput(f"a matrix of shape {array.shape}; expected (N, d) = {shape}")
-        values = np.linalg.svd(array, compute_uv=False) if array.ndim == 2 else np.sort(array)[::-1]
+        if array.ndim == 2:
+            values = np.linalg.svd(array, compute_uv=False)
+        else:
+            values = np.sort(_square_roots(array, setup) if eigenvalues else array)[::-1]
         if values[-1] < 0:
             raise BadInput(f"a singular value of {values[-1]:g}; expected none below 0")
         if len(values) > _rank(setup):
             raise BadInput(f"{len(values)} singular values; expected at most min(N, d) = {_rank(setup)}")
         spectra.append(values)
     shortest = min(len(values) for values in spectra)
-    return {"singular_values": np.array([values[:shortest] for values in spectra])}
+    trials = {"singular_values": np.array([values[:shortest] for values in spectra])}
+    if shortest == _rank(setup):
+        trials["spectrum"] = trials["singular_values"]
+    return trials
+
+
+def _square_roots(eigenvalues: NDArray[Any], setup: Setup) -> NDArray[np.float64]:
+    """Singular values from the eigenvalues of either Gram matrix, without the null space of the larger one."""
+    if len(eigenvalues) == max(int(setup.sizes.width), setup.sizes.dimension):
+        eigenvalues = np.sort(eigenvalues)[-_rank(setup) :]
+    rounding = len(eigenvalues) * np.finfo(np.float32).eps * np.abs(eigenvalues).max()
+    if eigenvalues.min() < -rounding:
+        raise BadInput(f"an eigenvalue of {eigenvalues.min():g}; expected none below 0")
+    return np.asarray(np.sqrt(np.maximum(eigenvalues, 0.0)))
 
 
 def _nth(trials: Draws, key: str, index: int) -> tuple[float, ...]:

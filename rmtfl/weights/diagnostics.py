@@ -66,15 +66,14 @@ def _counts(setup: Setup, prediction: Mapping[str, Any], trials: Draws) -> Itera
 
 
 def _bulk(setup: Setup, prediction: Mapping[str, Any], trials: Draws) -> Iterator[Finding]:
-    rank, values = _rank(setup), np.asarray(trials["singular_values"])
-    spectra = np.asarray(trials.get("spectrum", values if values.shape[1] == rank else np.empty((0, 0))))
+    spectra = np.asarray(trials.get("spectrum", np.empty((0, 0))))
     inside = spectra[:, len(prediction["outliers"]) :]
     if not inside.size:
         return
     psi = float(setup.sizes.psi)
     law = SingularValues(marchenko_pastur(psi), psi)
     distance = float(np.mean([kolmogorov_distance(spectrum, law.cdf) for spectrum in inside]))
-    noise = noise_distance(rank)
+    noise = noise_distance(_rank(setup))
     yield Finding(
         "distance of bulk to law", f"{distance:.4f}", {"distance": distance, "spectra": len(inside), "law": "of W0"}
     )
