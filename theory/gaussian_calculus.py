@@ -96,10 +96,9 @@ def mehler(first: sp.Expr, second: sp.Expr, correlation: sp.Expr, order: int) ->
 
 def smoothed_hinge() -> tuple[sp.Expr, sp.Expr]:
     """E (m + τξ − k)₊ and its slope in m, as expressions in the symbols m, k and τ > 0, ξ ~ N(0, 1)."""
-    m, k, tau, xi = *sp.symbols("m k", real=True), sp.Symbol("tau", positive=True), sp.Symbol("xi", real=True)
-    start = (k - m) / tau
-    value = sp.integrate((m + tau * xi - k) * density(xi), (xi, start, sp.oo))
-    return sp.simplify(value), sp.simplify(sp.diff(value, m))
+    m, k, tau = *sp.symbols("m k", real=True), sp.Symbol("tau", positive=True)
+    value = partial_mean(m + tau * h - k, (k - m) / tau, sp.oo)
+    return value, sp.diff(value, m)
 
 
 def crossing_antiderivative() -> tuple[sp.Expr, sp.Expr]:

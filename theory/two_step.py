@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import sympy as sp
 
-from theory.gaussian_calculus import cumulative, density, expect, h
+from theory.gaussian_calculus import cumulative, density, expect, h, partial_mean
 
 y, G, z, xi, t = sp.symbols("y G z xi t", real=True)
 c0, c1 = sp.symbols("c0 c1", real=True)
@@ -412,9 +412,9 @@ def first_order(kink: Kink) -> tuple[sp.Expr, sp.Expr]:
 def folded_mean() -> sp.Expr:
     """E |a + ν ξ| in the symbols a and ν > 0: what the average over ξ makes of |u₋| and |u₊|."""
     a, nu = sp.Symbol("a", real=True), sp.Symbol("nu", positive=True)
-    above = sp.integrate((a + nu * xi) * density(xi), (xi, -a / nu, sp.oo))
-    below = sp.integrate((a + nu * xi) * density(xi), (xi, -sp.oo, -a / nu))
-    return sp.simplify((above - below).rewrite(sp.erf))
+    above = partial_mean(a + nu * h, -a / nu, sp.oo)
+    below = partial_mean(a + nu * h, -sp.oo, -a / nu)
+    return above - below
 
 
 def odd_self_part(kinks: Sequence[Kink]) -> sp.Expr:
