@@ -2,7 +2,7 @@
 
 Judged: the location of the first outlier, and every test error. Shown: the other outliers, the overlaps of the first
 eigenvector with zonal harmonics, and the top of the bulk. The allowances are what the asymptotic formulas leave out at
-finite n; their sizes are measured in validation/kernel-matrices and validation/kernel-learning.
+finite n; their sizes are measured in validation/kernel-matrices and validation/kernel-figure.
 """
 
 from __future__ import annotations

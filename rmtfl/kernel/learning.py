@@ -11,7 +11,7 @@ eigenfunction reaches) + noise, is
     mse = E₀ (Σ (κ/(λ_j + κ))² t_j² + unreached + noise²)
 
 (Bordelon, Canatar & Pehlevan 2020; Simon et al. 2021). It is exact for Gaussian features in many dimensions; at few
-samples it is optimistic, by how much is measured in validation/kernel-learning.
+samples it is optimistic, by how much is measured in validation/kernel-figure.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 For inputs whose radial part factors out (the sphere, or a homogeneous activation) and a closed dual. The steps follow
 from the digits by the same strips as in `rmtfl.kernel.rules`; the error is the difference of two rules and rounding at
 the working precision, and what is returned has met the digits asked for. A block in 20 digits takes about ten seconds.
-Relu's kernel, singular at ρ = 1, converges algebraically in few dimensions: digits out of reach there are refused, after
-the finer rule has shown it.
+Relu's kernel, singular at ρ = 1, converges algebraically in few dimensions: digits out of reach there are refused,
+after the finer rule has shown it.
 """
 
 from __future__ import annotations

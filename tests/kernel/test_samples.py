@@ -81,10 +81,24 @@ def test_density_holds_the_bulk_and_the_trace():
         total += weights @ matrix.density(x)
         mean += weights @ (x * matrix.density(x))
     assert total == pytest.approx(1, abs=1e-4)
+    # All of the trace but the simple eigenvalues is in the bulk, the unresolved rest included.
     population = matrix.population
-    bulk = population.degrees > 0
-    expected = population.multiplicities[bulk] @ population.eigenvalues[bulk] / 200 + matrix.shift
+    expected = (population.spectrum.trace - population.eigenvalues[population.simple >= 0].sum()) / 200
     assert mean == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("text", ["erf(x)", "relu(x)"])
+def test_outliers_are_those_of_the_law_of_the_bulk(text):
+    # The same place by the law's own outlier map, with the other simple eigenvalues added by hand.
+    matrix = kernel_matrix(spiked(text), 60)
+    population = matrix.population
+    simple = population.eigenvalues[population.simple >= 0]
+    for outlier in matrix.outliers:
+        others = simple[simple != outlier.eigenvalue]
+        moved = outlier.eigenvalue * np.sum(others / (outlier.eigenvalue - others)) / 60
+        by_law = matrix.law.outlier(outlier.eigenvalue).location + population.rest / 60 + moved
+        assert outlier.location == pytest.approx(by_law, rel=1e-10)
+        assert outlier.alignment < 0.999
 
 
 def test_alignment_with_the_eigenfunction_and_with_y1():
