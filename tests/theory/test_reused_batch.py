@@ -9,7 +9,7 @@ import numpy as np
 import sympy as sp
 
 from theory import two_step
-from theory.two_step import G, Model, h, y
+from theory.two_step import G, Kink, Model, h, y
 
 DIMENSION, SAMPLES, TRIALS = 500, 400, 24
 BIAS = 5 / DIMENSION  # relative
@@ -78,3 +78,24 @@ def test_the_first_update_on_its_own_samples():
         assert not agrees(sample, 0.0, 1.0)
     expected = float(found.specific_variance.subs(two_step.phi, MODEL.phi))
     assert agrees(rests, expected, expected)
+
+
+def test_neurons_on_their_own_batch_show_the_even_part_of_a_kink():
+    """relu moved by S and by −S: the mean over both and over neurons, regressed on |S| E_ξ of the even part."""
+    step, neurons, ratio = 0.05, 1500, DIMENSION / SAMPLES
+    _, even = two_step.first_order(Kink(sp.Integer(0), sp.Integer(0), sp.Integer(1)))
+    expected = sp.lambdify((two_step.w, y), even.subs({two_step.phi: ratio, two_step.kappa1: 0}))
+    xi, weight = np.polynomial.hermite_e.hermegauss(40)
+    slopes = []
+    for rng, X, _ in batches():
+        labels = np.tanh(X[:, 0])
+        field = rng.standard_normal((neurons, DIMENSION)) @ X.T / np.sqrt(DIMENSION)
+        active = (field > 0).astype(float)
+        zeta = (active * labels) @ X @ X.T / SAMPLES
+        moved = ((field + step * zeta > 0) + (field - step * zeta > 0).astype(float)) / 2 - active
+        without_own = X @ (X.T @ labels) / SAMPLES - labels * np.square(X).sum(axis=1) / SAMPLES
+        spread = np.sqrt(ratio * np.mean(labels**2) / 4)  # E σ' = 1/2, Var σ' = 1/4
+        predicted = step * expected(without_own[:, None] / 2 + spread * xi, labels[:, None]) @ weight / weight.sum()
+        slopes.append(moved.mean(axis=0) @ predicted / (predicted @ predicted))
+    assert agrees(slopes, 1.0, 1.0)
+    assert not agrees(slopes, 0.0, 1.0)
