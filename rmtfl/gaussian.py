@@ -181,18 +181,30 @@ def _expectation_digits(factors: tuple[Link, ...], exact: Fraction | None, digit
             value = mpmath.mpf(exact.numerator) / exact.denominator
             return Value(value, abs(value) * mpmath.mpf(10) ** (-digits - 10))
         kinks = sorted({k for link in factors for k in link.kinks}, key=float)
-        reach = mpmath.sqrt(2 * (digits + 25) * mpmath.log(10)) + 8
-        ends = [-reach, *[_digits_of(k, digits) for k in kinks], reach]
-        total, error = mpmath.mpf(0), mpmath.mpf(0)
-        for left, right in itertools.pairwise(ends):
-            middle = (left + right) / 2
-            integrand = _piece_product(factors, middle)
+        cuts = [_digits_of(k, digits) for k in kinks]
+        reach = _reach_digits(factors, [abs(k) for k in cuts], digits)
+        total, size, error = mpmath.mpf(0), mpmath.mpf(0), mpmath.mpf(0)
+        for left, right in itertools.pairwise([-reach, *cuts, reach]):
+            integrand = _piece_product(factors, (left + right) / 2)
             for a, b in _short(left, right):
                 part, uncertainty = mpmath.quad(integrand, [a, b], error=True, maxdegree=10)
-                total, error = total + part, error + uncertainty
-        if error > mpmath.mpf(10) ** (-digits) * max(abs(total), mpmath.mpf(10) ** -digits):
+                total, size, error = total + part, size + abs(part), error + uncertainty
+        if error > mpmath.mpf(10) ** (-digits) * size:
             raise ToleranceNotMet(f"an expectation could not be computed to {digits} digits; ask for fewer")
-        return Value(total, error + abs(total) * mpmath.mpf(10) ** (-digits - 5))
+        return Value(total, error + size * mpmath.mpf(10) ** (-digits - 5))
+
+
+def _reach_digits(factors: tuple[Link, ...], beyond: list[Any], digits: int) -> Any:
+    """A half-width past every kink, outside of which the integrand is too small to matter."""
+    reach = max([mpmath.sqrt(2 * (digits + 25) * mpmath.log(10)) + 8, *[k + 1 for k in beyond]])
+    smallest = mpmath.mpf(10) ** (-digits - 15)
+    for _ in range(12):
+        ends = [mpmath.mpf(0), -reach, reach]
+        middle, left, right = (abs(_piece_product(factors, x)(x)) for x in ends)
+        if max(left, right) <= smallest * max(middle, mpmath.mpf(1) / 10**6):
+            return reach
+        reach *= mpmath.mpf(5) / 4
+    raise ToleranceNotMet("a Gaussian expectation does not exist: the integrand grows faster than exp(x**2/2)")
 
 
 def _piece_product(factors: tuple[Link, ...], point: Any) -> Callable[[Any], Any]:
@@ -244,7 +256,7 @@ def check_square_integrable(link: Link, key: str) -> None:
 def pair_expectation(
     first: Link, second: Link, correlation: float | Fraction, tolerance: float = 1e-12, digits: int | None = None
 ) -> Value:
-    """E f(u) g(v) for standard Gaussians u, v of the given correlation.
+    """E f(u) g(v) for standard Gaussians u, v of the given correlation; the tolerance is relative to √(E f² E g²).
 
     The inner integral over v given u is cut where v meets a kink of g; the outer one at the kinks of f and, when the
     pair is nearly degenerate, graded towards the points where the smoothed kinks of g are narrow.
@@ -270,11 +282,12 @@ def pair_expectation(
         centre, width = cut / correlation, spread / abs(correlation)
         outer_kinks += [centre + side * width * 3.0**j for side in (-1, 1) for j in range(-1, 8)] + [centre]
     reach = max(_reach(lambda x: f(x) ** 2), _reach(lambda x: g(x) ** 2))
+    size = math.sqrt(expectation(first, first).value * expectation(second, second).value)
     previous = None
     for level in range(1, 7):
         u, weights = rule(outer_kinks, level, reach)
         inner = _inner(g, correlation * u, spread, cuts, level, reach)
-        total, size = float(weights @ (f(u) * inner)), float(weights @ np.abs(f(u) * inner))
+        total = float(weights @ (f(u) * inner))
         if previous is not None:
             error = abs(total - previous) + 16 * EPSILON * size
             if error <= max(tolerance * size, 1e-300):

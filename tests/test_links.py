@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import time
 
@@ -166,15 +167,8 @@ REFUSED = {
     "empty": ["", " ", "#", "(", "x +", "1 2", "\0", "\ud800"],
     "text": [None, 1, 1.5, b"x"],
     "long": ["x" + "+x" * MAX_LENGTH, "(" * 400 + "x" + ")" * 400],
-    "large": [
-        "x" + "*x" * 64,
-        "1" + "0" * 300,
-        "9" * 20 + "**64*x",
-        "((2**64)**64)**64*x",
-        "He40(He40(x))",
-        "(x+1)**64**64",
-        "abs(abs(He40(x)) - 1)" * 40,
-    ],
+    "large": ["x" + "*x" * 64, "1" + "0" * 300, "9" * 20 + "**64*x", "((2**64)**64)**64*x"],
+    "large when expanded": ["He40(He40(x))", "(x+1)**64**64", "abs(abs(He40(x)) - 1)" * 40],
 }
 
 
@@ -214,10 +208,8 @@ def test_no_second_moment_is_refused_by_key(text):
 @given(st.text(max_size=60))
 @settings(max_examples=300, deadline=None)
 def test_any_text_is_a_link_or_bad_input(text):
-    try:
+    with contextlib.suppress(BadInput):
         assert isinstance(parse(text), Link)
-    except BadInput as error:
-        assert str(error)
 
 
 TOKENS = ["x", "1", "2", "1/3", "0.7", "pi", "E", "+", "-", "*", "/", "**", "(", ")", ",", "abs", "relu", "tanh", "Max"]
@@ -228,10 +220,8 @@ TOKENS += ["exp", "log", "sqrt", "He3", "os", "__", ".", "[", "lambda", ":", "si
 @settings(max_examples=300, deadline=2000)
 def test_any_tokens_are_a_link_or_bad_input(tokens):
     text = "".join(tokens)
-    try:
+    with contextlib.suppress(BadInput):
         assert isinstance(parse(text), Link)
-    except BadInput as error:
-        assert str(error)
 
 
 # Random trees, each with its own evaluation in mpmath that never sees the parser.
