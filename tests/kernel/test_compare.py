@@ -19,6 +19,11 @@ CURVE = {
 SPECTRUM = {"observable": "kernel", "network": NETWORK, "kernel": KERNEL}
 
 
+@pytest.fixture(autouse=True)
+def _few_test_points(monkeypatch):
+    monkeypatch.setattr("rmtfl.montecarlo.kernel.TESTS", 500)
+
+
 def run(document, trials=6):
     study = from_document({"schema": 1, **document})
     observable, row = OBSERVABLES[study.observable], study.rows[0]

@@ -46,7 +46,7 @@ def test_sampled_kernel_is_the_closed_one(text):
 
 
 @pytest.mark.parametrize("text", ["erf(x)", "relu(x)", "tanh(x)"])
-@pytest.mark.parametrize(("n", "relative"), [(100, 0.05), (400, 0.01)])
+@pytest.mark.parametrize(("n", "relative"), [(100, 0.05), (300, 0.01)])
 def test_outliers_and_bulk_of_sampled_matrices(text, n, relative):
     it = spiked(text)
     matrix = kernel_matrix(it, n)
@@ -172,7 +172,8 @@ def test_projection_of_a_jump_against_a_fine_sum(d):
         ("tanh(x)", "x", 40, 0.0, "sphere"),
     ],
 )
-def test_test_errors_of_sampled_regressions(text, target, d, spike, inputs):
+def test_test_errors_of_sampled_regressions(text, target, d, spike, inputs, monkeypatch):
+    monkeypatch.setattr(sampled, "TESTS", 600)
     it, noise, ridges = spiked(text, d, spike, inputs=inputs), 0.5, (0.1, 1.0)
     sizes = (50, 200)
     found = regression(it, parse(target), noise, max(sizes))
