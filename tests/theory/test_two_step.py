@@ -187,12 +187,15 @@ def test_strengths_at_a_width_of_a_polynomial_network(law, reused):
         *texts, width=3000, reused=reused, loss="correlation", law=law, noise=str(model.noise), ratios=("1", "2/3")
     )
     first, second = (setup.training.step_size(step, 3000) for step in range(2))
-    right = np.array(model.right_gram(2, (sp.Float(first) * model.mu1 / second, sp.Integer(1))), dtype=float)
-    scales = second * np.array([1, first])
-    squares = np.linalg.eigvals(3000 * moments_of(law, 2) @ (scales[:, None] * right * scales)).real
+    joined, scales = sp.Float(first / second) * model.mu1, second * np.array([1, first])
+    right = np.outer(scales, scales) * np.array(model.right_gram(2, (joined, sp.Integer(1))), dtype=float)
+    along = scales * np.array([joined * model.constants[two_step.c1] + model.kappa(0), model.kappa(1)], dtype=float)
+    squares, vectors = np.linalg.eig(3000 * moments_of(law, 2) @ right)  # q_j = Σ_k vectors[k, j] r_k, to be normalised
+    overlaps = (along @ vectors) ** 2 / np.einsum("kj,kl,lj->j", vectors, right, vectors)
+    order = np.argsort(-squares)[: np.sum(squares > finite_width.SMALLEST**2)]
     found = finite_width.finite_rank(setup, 1e-8)
-    expected = np.sqrt(np.sort(squares)[::-1])
-    np.testing.assert_allclose(found.strengths, expected[expected > finite_width.SMALLEST], rtol=1e-7)
+    np.testing.assert_allclose(found.strengths, np.sqrt(squares[order]), rtol=1e-7)
+    np.testing.assert_allclose(found.overlaps, overlaps[order], rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("links", [("tanh(x + 7/10)", "tanh(x)"), ("sigmoid(2*x + 1)", "erf(x)")])
