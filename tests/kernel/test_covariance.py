@@ -37,6 +37,18 @@ def test_derived_form_is_that_of_the_simulated_step(activation, target, noise, d
     assert abs(covariance(link, data, 1.0, d, n, "mean-gradient").isotropic - mean[0]) > 8 * error[0]
 
 
+def test_terms_of_order_one_in_b_where_there_is_no_linear_part():
+    # relu on x²: B = s² (2S φ E σ'² + (c₂² + 2c₀c₂) μ₂²) = 4 + 8/(2π) at φ = 2/3; the other forms have at most 2.
+    seeds = np.random.SeedSequence(9).spawn(2500)
+    link, goal = parse("relu(x)"), parse("x**2")
+    drawn = [step_moments(link, goal, 0.0, 1.0, 60, 40, 60, np.random.default_rng(seed))[1] for seed in seeds]
+    error = np.std(drawn) / math.sqrt(len(drawn))
+    stated = covariance(link, Data(target="x**2"), 1.0, 40, 60).spike
+    assert stated == pytest.approx(4 + 4 / math.pi, rel=1e-9)
+    assert np.mean(drawn) == pytest.approx(stated, abs=3 * error)
+    assert error < 4 / math.pi / 3  # the μ₂ term is seen
+
+
 @pytest.mark.parametrize(("target", "curvature"), [("x", 1.0), ("x**2", 6.0), ("relu(x)", 0.5), ("1", 0.0)])
 def test_curvature_of_the_paper(target, curvature):
     assert covariance(parse("relu(x)"), Data(target=target), 1.0, 50, 50).curvature == pytest.approx(curvature)

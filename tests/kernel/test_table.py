@@ -2,12 +2,15 @@
 
 import json
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from rmtfl.errors import BadInput
 from rmtfl.kernel.covariance import covariance
+from rmtfl.kernel.isotropic import isotropic_eigenvalues
 from rmtfl.kernel.prediction import predict_kernel, predict_kernel_matrix, predict_learning_curve
+from rmtfl.kernel.spectrum import SpikedKernel, spectrum
 from rmtfl.kernel.table import KernelMatrixSetup, KernelSetup, LearningCurveSetup
 from rmtfl.links import parse
 from rmtfl.setup import Data
@@ -103,6 +106,17 @@ def test_amplification_of_what_vanishes_is_not_given():
     found = predict_kernel(row(activation="x", degrees=[0], modes=3))
     assert found.amplification[0][0] == pytest.approx((1.2 + 5) / 1.2)
     assert found.amplification[0][1:] == (None, None)
+
+
+def test_reference_of_amplifications_skips_what_vanishes():
+    # relu's degrees 3, 5, … vanish: the fourth eigenvalue at spike 0 is that of degree 4.
+    it = SpikedKernel(parse("relu(x)"), 30, 1.0, 0.0)
+    exact = spectrum(it, (0,), 5).blocks[0]
+    reference = isotropic_eigenvalues(it, 0, 5)
+    assert reference[4] > 0
+    np.testing.assert_allclose(reference, exact.eigenvalues, atol=exact.error)
+    np.testing.assert_allclose(reference[:3], exact.eigenvalues[:3], rtol=1e-9)
+    assert reference[4] / reference[3] < 0.05
 
 
 def test_documents_on_samples():
