@@ -220,6 +220,24 @@ def figure(
 
 
 @app.command()
+def report(
+    study_file: StudyFile,
+    folder: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="The folder index.html is written to.", show_default=False),
+    ],
+    store: StoreFile = None,
+) -> None:
+    """One self-contained page of HTML of a validated study, from its store."""
+    from rmtfl.report import report as render_page
+    from rmtfl.report import write
+
+    study = read(study_file)
+    results, trials = recorded(study, _store_path(study_file, store), Terminal())
+    _remark(f"wrote {write(render_page(study, results, trials, study_file.read_text(encoding='utf-8')), folder)}")
+
+
+@app.command()
 def compare(
     study_file: StudyFile,
     spectrum: Annotated[

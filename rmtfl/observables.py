@@ -9,6 +9,7 @@ modules that predict, simulate and draw need not know one another. What each fun
 - summary(setup, prediction) returns the `rmtfl.tables.Sheet` that `predict` prints for one row;
 - diagnostics(setup, prediction, trials) yields the `rmtfl.compare.Finding`s shown of one simulated row, and
   rates(rows) those of a study, from its `rmtfl.compare.RowResult`s;
+- statement(setups) yields paragraphs of text: what a study claims;
 - draw(arrays, setup, eigenvalues) turns a user's arrays into trials;
 - figure(results, trials, page) returns a matplotlib figure of a whole study, for a screen or for print.
 """
@@ -23,7 +24,9 @@ from typing import Any, Literal
 from rmtfl.errors import BadInput
 from rmtfl.setup import Table
 
-Role = Literal["predict", "trial", "memory", "quantities", "diagnostics", "rates", "summary", "draw", "figure"]
+Role = Literal[
+    "predict", "trial", "memory", "quantities", "diagnostics", "rates", "summary", "statement", "draw", "figure"
+]
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Observable:
         diagnostics: what is shown of a row beside that.
         rates: what is shown of a study.
         summary: the prediction as a table.
+        statement: what is claimed, in words.
         draw: a user's own arrays as trials.
         figure: the picture of a study.
     """
@@ -52,6 +56,7 @@ class Observable:
     quantities: str | None = None
     diagnostics: str | None = None
     rates: str | None = None
+    statement: str | None = None
     draw: str | None = None
     figure: str | None = None
 
@@ -94,6 +99,7 @@ _ALL = (
         quantities="rmtfl.weights.compare:quantities",
         diagnostics="rmtfl.weights.diagnostics:diagnostics",
         rates="rmtfl.weights.diagnostics:rates",
+        statement="rmtfl.weights.statement:statement",
         draw="rmtfl.weights.compare:draw",
         figure="rmtfl.figures:weights_figure",
     ),

@@ -193,11 +193,36 @@ class TestValidate:
         assert (found.exit_code, found.stdout) == (0, "")
         assert output.stat().st_size > 5000
 
+    def test_a_figure_for_print_is_another(self, study, validated):
+        sizes = []
+        for style in ("screen", "print"):
+            output = study.parent / f"{style}.svg"
+            assert run("figure", study, "-o", output, "--style", style).exit_code == 0
+            sizes.append(output.read_text(encoding="utf-8").partition('width="')[2].partition("pt")[0])
+        assert [round(float(size)) for size in sizes] == [490, 245]  # points: 6.8 and 3.4 inches
+
+    def test_a_report_comes_from_the_store(self, study, validated, predicting):
+        predicting(lambda setup: pytest.fail("a report predicts nothing"))
+        folder = study.parent / "report"
+        found = run("report", study, "-o", folder)
+        assert (found.exit_code, found.stdout) == (0, "")
+        page = (folder / "index.html").read_text(encoding="utf-8")
+        assert "outlier 1" in page and "data:image/svg" in page and str(study.parent) not in page
+
+    def test_what_is_shown_beside_the_comparisons(self, study, validated):
+        assert "Shown, not judged" in validated.stdout and "observed × draws" in validated.stdout
+        assert "observed × draws" in run("table", study, "--diagnostics").stdout
+
+    def test_a_table_as_a_document(self, study, validated):
+        found = run("table", study, "--format", "latex", "--standalone")
+        assert found.stdout.startswith("\\documentclass") and found.stdout.endswith("\\end{document}\n")
+        assert "expected --format latex" in refused("table", study, "--standalone")
+
     def test_a_figure_of_an_unknown_kind(self, study, validated):
         assert "'.xyz'" in refused("figure", study, "-o", study.parent / "figure.xyz")
 
     def test_no_store(self, study):
-        for command in (["table", study], ["figure", study, "-o", "x.png"]):
+        for command in (["table", study], ["figure", study, "-o", "x.png"], ["report", study, "-o", "x"]):
             assert "there is no store" in refused(*command)
         assert not study.with_suffix(".sqlite").exists()
 

@@ -92,7 +92,7 @@ def prints(trees: Trees) -> list[str]:
 
 def numerics_that_see_the_front(trees: Trees) -> list[str]:
     """Predicting and simulating modules from which a table, a figure, the store or the command line can be reached."""
-    front = {"rmtfl.cli", "rmtfl.figures", "rmtfl.store", "rmtfl.workflow"}
+    front = {"rmtfl.cli", "rmtfl.figures", "rmtfl.report", "rmtfl.store", "rmtfl.workflow"}
     start = [
         name
         for name in trees

@@ -59,7 +59,7 @@ def _counts(setup: Setup, prediction: Mapping[str, Any], trials: Draws) -> Itera
         {"counts": [{"outliers": shown(count), "draws": number} for count, number in table]},
     )
     yield Finding(
-        "as predicted",
+        "draws as predicted, 95%",
         f"{matching} of {draws}, {lower:.0%} to {upper:.0%}",
         {"draws": matching, "of": draws, "interval": [lower, upper]},
     )
@@ -93,7 +93,7 @@ def rates(rows: Sequence[RowResult]) -> Iterator[Finding]:
     settings: dict[str, list[RowResult]] = {}
     for row in rows:
         if "width" in row.row.swept and row.row.inputs["width"] != "limit":
-            swept = (f"{name} = {row.row.inputs[name]}" for name in row.row.swept if name != "width")
+            swept = (f"{name.partition('.')[2]} = {row.row.inputs[name]}" for name in row.row.swept if name != "width")
             settings.setdefault(", ".join(swept), []).append(row)
     for setting, group in settings.items():
         setup = group[0].row.setup

@@ -31,7 +31,7 @@ def test_counts_against_the_prediction(study_document, agreeing):
     found = shown(results_of(study_document, agreeing, change))
     assert found["outliers predicted"].numbers["count"] == 2
     assert found["observed × draws"].text == "2 × 4, 3 × 2"
-    matching = found["as predicted"]
+    matching = found["draws as predicted, 95%"]
     assert (matching.numbers["draws"], matching.numbers["of"]) == (4, 6)
     assert matching.numbers["interval"] == pytest.approx(binomial_interval(4, 6))
 
