@@ -132,6 +132,11 @@ _ALL = (
         model="rmtfl.laws.study:LawSetup",
         predict="rmtfl.laws.study:predict",
         summary="rmtfl.laws.summary:summary",
+        trial="rmtfl.montecarlo.law:trial",
+        memory="rmtfl.montecarlo.law:memory",
+        quantities="rmtfl.laws.compare:quantities",
+        diagnostics="rmtfl.laws.compare:diagnostics",
+        figure="rmtfl.figures:law_figure",
     ),
 )
 OBSERVABLES: dict[str, Observable] = {observable.name: observable for observable in _ALL}

@@ -20,6 +20,12 @@ from rmtfl.laws.spec import LawTable
 #: Half an ulp: what rounding to a double costs.
 HALF_ULP = 2.0**-53
 
+#: Of the distribution function, for each square root of the number of atoms: several times what was seen.
+SHARE_ERROR = 1e-14
+
+#: Points at which the distribution function is looked at to find its quartiles, roughly.
+COARSE = 64
+
 
 @dataclass(frozen=True)
 class LawPrediction:
@@ -33,6 +39,8 @@ class LawPrediction:
         edges_error: Bound on the error of every edge.
         atoms: Point masses (location, mass).
         outliers: One a spike, in the order given.
+        shares: (x, distribution function) at three points of the bulk, spread over its mass.
+        shares_error: Bound on the error of the latter, absolute.
         notes: Decisions that double precision could not take, and how they were taken.
     """
 
@@ -43,6 +51,8 @@ class LawPrediction:
     edges_error: float
     atoms: tuple[tuple[float, float], ...]
     outliers: tuple[Outlier, ...]
+    shares: tuple[tuple[float, float], ...]
+    shares_error: float
     notes: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -65,6 +75,7 @@ class LawPrediction:
                 }
                 for outlier in self.outliers
             ],
+            "shares": [{"x": x, "share": share, "error": self.shares_error} for x, share in self.shares],
             "notes": list(self.notes),
         }
 
@@ -123,8 +134,17 @@ def predict_law(table: LawTable, tolerance: float) -> LawPrediction:
         edges_error * max(1.0, max(abs(edge) for edge in law.edges)),
         law.atoms,
         outliers,
+        shares(law),
+        SHARE_ERROR * (1 if isinstance(law, Semicircle) else law.forward.atoms.size**0.5),
         notes,
     )
+
+
+def shares(law: Law) -> tuple[tuple[float, float], ...]:
+    """Return the distribution function at three points that are near to the quartiles."""
+    coarse = grid(law, COARSE)
+    x = np.interp(np.array([0.25, 0.5, 0.75]) * law.mass, np.maximum.accumulate(law.cdf(coarse)), coarse)
+    return tuple(zip(x.tolist(), law.cdf(x).tolist(), strict=True))
 
 
 def grid(law: Law, count: int) -> Floats:

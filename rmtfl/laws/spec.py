@@ -1,7 +1,7 @@
 """The `[law]` table of a study file: which law, its parameters, and the points and spikes asked for.
 
 The doubles of a table are the law's own: nothing is renormalised or rounded. Every family says which keys it
-reads, and a key that it does not read is refused. Checked in tests/laws/test_spec.py.
+reads, and a key that it does not read is refused. Checked in tests/laws/test_predict.py.
 """
 
 from __future__ import annotations
@@ -90,6 +90,8 @@ class LawTable(BaseModel):
 
     @model_validator(mode="after")
     def _keys_of_the_family(self) -> LawTable:
+        if 2 * len(self.spikes) >= self.size:
+            raise ValueError(f"{len(self.spikes)} spikes in a matrix of size {self.size}; expected fewer than half")
         parameters = ("ratio", "atoms", "weights", "variance", "centre")
         reads, needs = READS[self.family], NEEDS[self.family]
         for key in parameters:

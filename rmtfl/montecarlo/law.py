@@ -8,7 +8,7 @@ predicts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 class LawParameters(Protocol):
     """What of a study's `[law]` table a simulation reads."""
 
-    family: str
+    family: Any
     ratio: float | None
     atoms: tuple[float, ...] | None
     weights: tuple[float, ...] | None
@@ -27,6 +27,12 @@ class LawParameters(Protocol):
     centre: float | None
     spikes: tuple[float, ...]
     size: int
+
+
+class LawRow(Protocol):
+    """A row of a law study."""
+
+    law: LawParameters
 
 
 def deal(atoms: Sequence[float], weights: Sequence[float], size: int) -> Floats:
@@ -38,11 +44,15 @@ def deal(atoms: Sequence[float], weights: Sequence[float], size: int) -> Floats:
     return np.repeat(np.asarray(atoms, float), count)
 
 
+def samples(size: int, ratio: float) -> int:
+    """Return n = p/ratio, rounded, at least 1."""
+    return max(1, round(size / ratio))
+
+
 def covariance(population: Floats, ratio: float, rng: np.random.Generator) -> Floats:
     """Return Σ^{1/2} X X^T Σ^{1/2} / n, Σ diagonal, X Gaussian of shape p x n with n = p/ratio rounded."""
-    p = population.size
-    n = max(1, round(p / ratio))
-    data = np.sqrt(population)[:, None] * rng.standard_normal((p, n))
+    n = samples(population.size, ratio)
+    data = np.sqrt(population)[:, None] * rng.standard_normal((population.size, n))
     return np.asarray(data @ data.T / n)
 
 
@@ -52,6 +62,15 @@ def wigner(size: int, variance: float, centre: float, rng: np.random.Generator) 
     return np.asarray((g + g.T) * np.sqrt(variance / (2 * size)) + centre * np.eye(size))
 
 
+def population(table: LawParameters) -> Floats:
+    """Return the p population eigenvalues of a table, spikes first (for the semicircle: of the perturbation)."""
+    spikes, rest = np.array(table.spikes, float), table.size - len(table.spikes)
+    if table.family == "semicircle":
+        return np.concatenate([spikes, np.zeros(rest)])
+    variance = 1.0 if table.variance is None else table.variance
+    return np.concatenate([spikes, deal(table.atoms or (variance,), table.weights or (1.0,), rest)])
+
+
 def sample(table: LawParameters, rng: np.random.Generator) -> Floats:
     """Return one p x p matrix that has the table's law and spikes, the i-th spike along the i-th axis.
 
@@ -59,19 +78,16 @@ def sample(table: LawParameters, rng: np.random.Generator) -> Floats:
         table: Family, parameters, spikes and size.
         rng: Where the randomness comes from.
     """
-    spikes = np.array(table.spikes, float)
-    variance = 1.0 if table.variance is None else table.variance
     if table.family == "semicircle":
+        variance = 1.0 if table.variance is None else table.variance
         matrix = wigner(table.size, variance, table.centre or 0.0, rng)
-        matrix[np.diag_indices(spikes.size)] += spikes
+        matrix[np.diag_indices(table.size)] += population(table)
         return matrix
-    atoms, weights = table.atoms or (variance,), table.weights or (1.0,)
-    population = np.concatenate([spikes, deal(atoms, weights, table.size - spikes.size)])
     assert table.ratio is not None
-    return covariance(population, table.ratio, rng)
+    return covariance(population(table), table.ratio, rng)
 
 
-def trial(table: LawParameters, rng: np.random.Generator) -> dict[str, Floats]:
+def observe(table: LawParameters, rng: np.random.Generator) -> dict[str, Floats]:
     """Return what one sampled matrix shows.
 
     Args:
@@ -91,3 +107,15 @@ def trial(table: LawParameters, rng: np.random.Generator) -> dict[str, Floats]:
         "locations": values[best],
         "overlaps": squares[np.arange(best.size), best],
     }
+
+
+def trial(setup: LawRow, seed: np.random.SeedSequence) -> dict[str, Floats]:
+    """Return what `observe` does, of one matrix of a row of a law study."""
+    return observe(setup.law, np.random.default_rng(seed))
+
+
+def memory(setup: LawRow) -> int:
+    """Return the bytes that one trial needs at its peak: the data, the matrix, its eigenvectors and workspaces."""
+    p = setup.law.size
+    columns = p if setup.law.ratio is None else samples(p, setup.law.ratio)
+    return 8 * (2 * p * columns + 5 * p * p)

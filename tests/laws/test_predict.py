@@ -98,7 +98,7 @@ def test_sampled_matrices_have_the_law(table):
     """Linear statistics and outliers against the prediction, in standard errors."""
     trials = 30
     seeds = np.random.SeedSequence(11).spawn(trials)
-    drawn = [montecarlo.trial(table, np.random.default_rng(seed)) for seed in seeds]
+    drawn = [montecarlo.observe(table, np.random.default_rng(seed)) for seed in seeds]
     found = predict_law(table, 1e-8)
     law = build_law(table)
     # The distribution function at quartiles: eigenvalues are rigid, so a finite-rank shift of O(1)/p is
