@@ -83,7 +83,7 @@ def test_what_is_in_it(made):
     for words in (
         "rmtfl validate own.toml",
         "allowance of outlier 1",
-        "6 of 6, 54% to 100%",
+        "6 of 6, 54.1% to 100.0%",
         "claimed at most N^(-0.5)",
     ):
         assert words in text

@@ -60,7 +60,7 @@ def _counts(setup: Setup, prediction: Mapping[str, Any], trials: Draws) -> Itera
     )
     yield Finding(
         "draws as predicted, 95%",
-        f"{matching} of {draws}, {lower:.0%} to {upper:.0%}",
+        f"{matching} of {draws}, {lower:.1%} to {upper:.1%}",
         {"draws": matching, "of": draws, "interval": [lower, upper]},
     )
 
