@@ -78,7 +78,7 @@ def test_a_matrix_a_spectrum_and_eigenvalues_are_the_same(study):
     for other in found[1:]:
         assert [comparison.mean for comparison in other.rows[0].comparisons] == pytest.approx(first)
     assert not found[0].agree  # nothing was trained
-    assert {finding.name for finding in found[3].rows[0].findings} >= {"distance of bulk to law"}
+    assert {finding.name for finding in found[3].rows[0].findings} >= {"bulk to law of W0"}
 
 
 def test_the_study_may_be_a_file(study, tmp_path):

@@ -74,10 +74,8 @@ def _bulk(setup: Setup, prediction: Mapping[str, Any], trials: Draws) -> Iterato
     law = SingularValues(marchenko_pastur(psi), psi)
     distance = float(np.mean([kolmogorov_distance(spectrum, law.cdf) for spectrum in inside]))
     noise = noise_distance(_rank(setup))
-    yield Finding(
-        "distance of bulk to law", f"{distance:.4f}", {"distance": distance, "spectra": len(inside), "law": "of W0"}
-    )
-    yield Finding("distance of noise", f"{noise.mean:.4f}, 95% below {noise.quantile:.4f}", asdict(noise))
+    yield Finding("bulk to law of W0", f"{distance:.4f}", {"distance": distance, "spectra": len(inside)})
+    yield Finding("noise to its law", f"{noise.mean:.4f}, 95% below {noise.quantile:.4f}", asdict(noise))
 
 
 def _rank(setup: Setup) -> int:

@@ -55,17 +55,17 @@ def test_noise_is_as_far_from_the_law_as_noise_and_a_deformed_bulk_is_not(study_
         return change
 
     noise, wide = (shown(results_of(study_document, agreeing, drawn(factor))) for factor in (1.0, 1.3))
-    scale = noise["distance of noise"].numbers
+    scale = noise["noise to its law"].numbers
     # Two of sixty values are replaced.
-    assert noise["distance of bulk to law"].numbers["distance"] < scale["quantile"] + 2 / 60
-    assert wide["distance of bulk to law"].numbers["distance"] > scale["quantile"] + 2 / 60
+    assert noise["bulk to law of W0"].numbers["distance"] < scale["quantile"] + 2 / 60
+    assert wide["bulk to law of W0"].numbers["distance"] > scale["quantile"] + 2 / 60
 
 
 def test_without_whole_spectra_the_bulk_is_left_out(study_document, agreeing):
     def change(row, trials):
         return {"singular_values": trials["singular_values"]}
 
-    assert "distance of bulk to law" not in shown(results_of(study_document, agreeing, change))
+    assert "bulk to law of W0" not in shown(results_of(study_document, agreeing, change))
 
 
 def test_rates_of_a_swept_width(study_document, agreeing):
