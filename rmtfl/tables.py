@@ -20,7 +20,7 @@ Format = Literal["latex", "markdown", "csv"]
 
 MOST_DIGITS = 10  # significant digits of a number in a table, however small its error
 # Of a table in 10 point type, in millimetres, generously: a character, a line, and a page for the notes.
-LATEX_CHARACTER, LATEX_LINE, LATEX_LEAST_WIDTH = 2.2, 5.0, 120.0
+LATEX_CHARACTER, LATEX_LINE, LATEX_LEAST_WIDTH = 1.9, 4.5, 120.0
 WIDE = Context(prec=700)  # digits: every double at every place, with nothing to overflow
 
 

@@ -22,17 +22,23 @@ Document = Mapping[str, Any]
 Draws = Mapping[str, NDArray[np.float64]]
 
 
-def predict_rows(study: Study) -> list[dict[str, Any]]:
+def predict_rows(study: Study, *, certify: bool = False) -> list[dict[str, Any]]:
     """The prediction's document of every row, in study order.
+
+    Args:
+        study: the study.
+        certify: whether to add, as `certificate`, enclosures that are proved.
 
     Raises:
         BadInput, ToleranceNotMet: naming the study's file and the row.
     """
     function = study.kind.function("predict")
+    certificate = study.kind.function("certificate") if certify else None
     documents = []
     for row in study.rows:
         try:
-            documents.append(function(row.setup).as_json())
+            document = function(row.setup).as_json()
+            documents.append({**document, "certificate": certificate(row.setup)} if certificate else document)
         except RmtflError as error:
             raise type(error)(_placed(study, row, str(error))) from None
     return documents
@@ -171,8 +177,9 @@ def compare_arrays(
     study: Study, arrays: Sequence[NDArray[np.float64]], number: int | None = None, eigenvalues: bool = False
 ) -> tuple[Results, list[Draws]]:
     """See `compare_spectrum`; beside the results, the draws that a figure shows."""
+    draw = study.kind.function("draw")
     row = _chosen(study, [array.shape for array in arrays], number)
-    trials = study.kind.function("draw")(arrays, row.setup, eigenvalues)
+    trials = draw(arrays, row.setup, eigenvalues)
     (document,) = predict_rows(replace(study, rows=(row,)))
     return compare_rows(study, [(row, document, trials)]), [trials]
 

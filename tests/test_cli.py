@@ -8,6 +8,7 @@ import io
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -208,6 +209,24 @@ class TestValidate:
         assert (found.exit_code, found.stdout) == (0, "")
         page = (folder / "index.html").read_text(encoding="utf-8")
         assert "outlier 1" in page and "data:image/svg" in page and str(study.parent) not in page
+
+    def test_a_hundred_thousand_trials(self, study, validated):
+        study.write_text(TOML.replace("trials = 3", "trials = 50000"), encoding="utf-8")
+        with sqlite3.connect(study.with_suffix(".sqlite")) as connection:
+            # The trials there are, over and over.
+            connection.execute("CREATE TEMP TABLE more (trial INTEGER)")
+            connection.executemany("INSERT INTO more VALUES (?)", ((trial,) for trial in range(3, 50_000)))
+            connection.execute("INSERT INTO trials SELECT settings.id, trial, 1.0 FROM settings, more")
+            connection.execute(
+                "INSERT INTO numbers SELECT setting, name, more.trial, shape, data FROM numbers, more "
+                "WHERE numbers.trial = more.trial % 3 AND name != 'spectrum'"
+            )
+        start = time.process_time()
+        found = run("table", study, "--format", "csv")
+        run("figure", study, "-o", study.parent / "figure.pdf")
+        assert time.process_time() - start < 5  # seconds
+        assert (found.exit_code, found.stderr) == (0, "")
+        assert run("table", study, "--diagnostics").stdout.count("50000 of 50000") == 2
 
     def test_what_is_shown_beside_the_comparisons(self, study, validated):
         assert "Shown, not judged" in validated.stdout and "observed × draws" in validated.stdout

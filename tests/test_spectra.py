@@ -86,6 +86,13 @@ def test_the_study_may_be_a_file(study, tmp_path):
         compare_spectrum(tmp_path / "none.toml", [1.0, 2.0])
 
 
+def test_an_observable_without_spectra_of_ones_own():
+    kernel = {"inputs": "sphere", "dimension": 5, "isotropic": 1, "spike": 1, "degrees": 1, "modes": 1}
+    study = from_document({"schema": 1, "observable": "kernel", "network": {"activation": "erf(x)"}, "kernel": kernel})
+    with pytest.raises(BadInput, match="expected weights"):
+        compare_spectrum(study, np.ones((3, 3)))
+
+
 def test_several_draws_are_judged_on_their_own_scatter(study):
     row = study.rows[1]
     outlier = compare_spectrum(study, matrix(row)).rows[0].prediction["outliers"][0]["location"]
