@@ -142,10 +142,16 @@ def _options(
 
 
 @app.command()
-def predict(study_file: StudyFile, as_json: AsJson = False) -> None:
+def predict(
+    study_file: StudyFile,
+    certify: Annotated[
+        bool, typer.Option("--certify", help="Prove the numbers, to theory.digits digits (30 unless given).")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """The deterministic answer, in seconds, without sampling."""
     study = read(study_file)
-    documents = predict_rows(study)
+    documents = predict_rows(study, certify=certify)
     if as_json:
         rows = [
             {"inputs": dict(row.inputs), "prediction": document}

@@ -4,6 +4,7 @@ Functions are named as text and imported when they are first used, so that readi
 modules that predict, simulate and draw need not know one another. What each function is given and returns:
 
 - predict(setup) returns an object whose `as_json()` is the prediction's document;
+- certificate(setup) returns the document of what of it is proved, and to how many digits;
 - trial(setup, seed) returns the numbers of one simulated draw, as arrays by name, and memory(setup) the bytes it needs;
 - quantities(setup, prediction, trials) yields the `rmtfl.compare.Quantity` of one row, from what a store holds of it;
 - summary(setup, prediction) returns the `rmtfl.tables.Sheet` that `predict` prints for one row;
@@ -25,7 +26,17 @@ from rmtfl.errors import BadInput
 from rmtfl.setup import Table
 
 Role = Literal[
-    "predict", "trial", "memory", "quantities", "diagnostics", "rates", "summary", "statement", "draw", "figure"
+    "predict",
+    "certificate",
+    "trial",
+    "memory",
+    "quantities",
+    "diagnostics",
+    "rates",
+    "summary",
+    "statement",
+    "draw",
+    "figure",
 ]
 
 
@@ -36,6 +47,7 @@ class Observable:
     Attributes:
         model: the pydantic model of a row; its fields are the tables of the study file.
         predict: the prediction.
+        certificate: what of it is proved.
         trial: one simulated draw.
         memory: what it needs.
         quantities: what is compared with what.
@@ -51,6 +63,7 @@ class Observable:
     model: str
     predict: str
     summary: str
+    certificate: str | None = None
     trial: str | None = None
     memory: str | None = None
     quantities: str | None = None
@@ -132,6 +145,7 @@ _ALL = (
         model="rmtfl.laws.study:LawSetup",
         predict="rmtfl.laws.study:predict",
         summary="rmtfl.laws.summary:summary",
+        certificate="rmtfl.laws.certificate:certificate",
         trial="rmtfl.montecarlo.law:trial",
         memory="rmtfl.montecarlo.law:memory",
         quantities="rmtfl.laws.compare:quantities",

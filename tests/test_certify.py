@@ -87,6 +87,30 @@ def test_outliers():
         certify.outlier(*TWO, -1.0)
 
 
+@pytest.mark.parametrize("name", ["generic", "spread", "light", "square", "touching"])
+def test_densities_hold_the_roots_of_the_algebraic_equation(name):
+    population = FAMILIES[name](np.random.default_rng(np.random.SeedSequence([98, 1])))
+    law = GeneralizedMarchenkoPastur(*population)
+    low, high = max(law.support, key=lambda interval: interval[1] - interval[0])
+    x = low + (high - low) * np.array([1e-7, 0.3, 1 - 1e-3])
+    truth = Truth(*population, digits=60)
+    with mpmath.workdps(70):
+        for place, found in zip(x.tolist(), certify.density(*population, x.tolist(), 30), strict=True):
+            assert found.contains(truth.density(place))
+            assert found.radius <= 1e-30 * float(found.value)
+
+
+def test_densities_are_zero_outside_and_refused_at_an_edge():
+    law = GeneralizedMarchenkoPastur(*TWO)
+    outside, between = certify.density(*TWO, [-1.0, 3.0])
+    assert (outside.value, outside.radius) == (between.value, between.radius) == ("0", 0.0)
+    for edge in (0.5, 4.5):
+        with pytest.raises(ToleranceNotMet, match="edge"):
+            certify.density(0.25, [2.0], [1.0], [edge])
+    # A double next to an irrational edge is told from it.
+    assert certify.density(*TWO, [law.edges[0]])[0].digits == 30
+
+
 def test_moments_are_exact():
     # Marchenko-Pastur at γ = 1/2: Narayana polynomials.
     assert certify.moments(0.5, [1.0], [1.0], 4) == (1, Fraction(3, 2), Fraction(11, 4), Fraction(45, 8))

@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
+import mpmath
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -147,3 +148,8 @@ def real_or_complex(z: ArrayLike, *, name: str = "z") -> NDArray[np.complex128]:
     if not np.isfinite(values).all() or (values.imag < 0).any():
         raise BadInput(f"{name} must be finite and in the closed upper half-plane")
     return values
+
+
+def in_digits(value: Any, digits: int) -> str:
+    """Return an mpmath number as a decimal string of so many significant digits."""
+    return str(mpmath.nstr(value, digits, strip_zeros=False, min_fixed=-digits, max_fixed=digits))

@@ -24,13 +24,12 @@ from fractions import Fraction
 from functools import cached_property
 from math import pi
 
-import mpmath
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rmtfl.errors import BadInput, ToleranceNotMet
 from rmtfl.laws import precise
-from rmtfl.laws.base import Evaluation, Floats, Interval, Law, Outlier, real_or_complex
+from rmtfl.laws.base import Evaluation, Floats, Interval, Law, Outlier, in_digits, real_or_complex
 from rmtfl.laws.branch import EPS, Branch, Roots, Target
 from rmtfl.laws.doubledouble import DoubleDouble
 from rmtfl.laws.edges import Structure, blocks, structure
@@ -259,44 +258,37 @@ class GeneralizedMarchenkoPastur(Law):
         error = float(rest_error[0] / abs(rest.hi[0]) + place_error[0] / abs(place.hi[0])) + 2 * EPS
         return Outlier(ell, float(location), float(overlap), error)
 
+    def with_digits(
+        self, digits: int, x: ArrayLike = (), spikes: ArrayLike = ()
+    ) -> tuple[list[str], list[str], list[tuple[str, str] | None]]:
+        """Return edges, densities and outliers to any number of digits, as decimal strings; the doubles are exact.
 
-def with_digits(
-    law: GeneralizedMarchenkoPastur, digits: int, x: ArrayLike = (), spikes: ArrayLike = ()
-) -> tuple[list[str], list[str], list[tuple[str, str] | None]]:
-    """Return edges, densities and outliers to any number of digits, as decimal strings.
+        Args:
+            digits: Significant digits of every number.
+            x: Points of the density; "0" off the support.
+            spikes: Population eigenvalues; None where subcritical, else (location, squared overlap).
 
-    Args:
-        law: The law; its doubles are exact.
-        digits: Significant digits of every number.
-        x: Points of the density; "0" off the support.
-        spikes: Population eigenvalues; None where subcritical, else (location, squared overlap).
-
-    Raises:
-        ToleranceNotMet: If Newton does not reach the digits.
-    """
-
-    def text(value: object) -> str:
-        return str(mpmath.nstr(value, digits, strip_zeros=False, min_fixed=-digits, max_fixed=digits))
-
-    forward = law.forward
-    edges = [text(edge) for edge in precise.edges(forward, law.structure, digits)]
-    points = _finite(x).ravel()
-    inside = law.inside(points, law.locate(points))
-    roots = law.roots(points)
-    densities = []
-    for k in range(points.size):
-        anchor = Fraction(float(roots.anchor.hi[k])) + Fraction(float(roots.anchor.lo[k]))
-        start = complex(roots.h[k])
-        value = precise.density(forward, float(points[k]), start, anchor, digits) if inside[k] else None
-        densities.append("0" if value is None else text(value))
-    outliers: list[tuple[str, str] | None] = []
-    for spike in np.ravel(spikes).tolist():
-        if law.outlier(spike).location is None:
-            outliers.append(None)
-        else:
-            location, overlap = precise.outlier(forward, spike, digits)
-            outliers.append((text(location), text(overlap)))
-    return edges, densities, outliers
+        Raises:
+            ToleranceNotMet: If Newton does not reach the digits.
+        """
+        edges = [in_digits(edge, digits) for edge in precise.edges(self.forward, self.structure, digits)]
+        points = _finite(x).ravel()
+        inside = self.inside(points, self.locate(points))
+        roots = self.roots(points)
+        densities = []
+        for k in range(points.size):
+            anchor = Fraction(float(roots.anchor.hi[k])) + Fraction(float(roots.anchor.lo[k]))
+            start = complex(roots.h[k])
+            value = precise.density(self.forward, float(points[k]), start, anchor, digits) if inside[k] else None
+            densities.append("0" if value is None else in_digits(value, digits))
+        outliers: list[tuple[str, str] | None] = []
+        for spike in np.ravel(spikes).tolist():
+            if self.outlier(spike).location is None:
+                outliers.append(None)
+            else:
+                location, overlap = precise.outlier(self.forward, spike, digits)
+                outliers.append((in_digits(location, digits), in_digits(overlap, digits)))
+        return edges, densities, outliers
 
 
 def _real(x: Floats) -> Target:

@@ -28,6 +28,27 @@ COARSE = 64
 
 
 @dataclass(frozen=True)
+class Digits:
+    """Numbers as decimal strings.
+
+    Attributes:
+        count: Significant digits.
+        edges: All edges, ascending.
+        density: One a point.
+        outliers: (location, overlap), one a spike; None where subcritical.
+    """
+
+    count: int
+    edges: list[str]
+    density: list[str]
+    outliers: list[tuple[str, str] | None]
+
+    def error(self, *numbers: str) -> float:
+        """Return a bound on the error of the numbers, relative and absolute; the last digit is rounded."""
+        return 10.0 ** (1 - self.count) * max([1.0, *(abs(float(number)) for number in numbers)])
+
+
+@dataclass(frozen=True)
 class LawPrediction:
     """What a law study is answered.
 
@@ -41,6 +62,7 @@ class LawPrediction:
         outliers: One a spike, in the order given.
         shares: (x, distribution function) at three points of the bulk, spread over its mass.
         shares_error: Bound on the error of the latter, absolute.
+        digits: The same numbers to as many digits as were asked for, in their stead.
         notes: Decisions that double precision could not take, and how they were taken.
     """
 
@@ -54,6 +76,7 @@ class LawPrediction:
     shares: tuple[tuple[float, float], ...]
     shares_error: float
     notes: tuple[str, ...]
+    digits: Digits | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the prediction as the document that `predict --json` prints."""
@@ -77,6 +100,25 @@ class LawPrediction:
             ],
             "shares": [{"x": x, "share": share, "error": self.shares_error} for x, share in self.shares],
             "notes": list(self.notes),
+            **(self._in_digits(self.digits) if self.digits else {}),
+        }
+
+    def _in_digits(self, digits: Digits) -> dict[str, Any]:
+        """Return what of the document the digits replace."""
+        pairs = [found or (None, None) for found in digits.outliers]
+        return {
+            "density": {"x": self.x.tolist(), "y": digits.density, "error": digits.error(*digits.density)},
+            "edges": digits.edges,
+            "edges_error": digits.error(*digits.edges),
+            "outliers": [
+                {
+                    "spike": outlier.spike,
+                    "location": location,
+                    "overlap": overlap,
+                    "error": digits.error(location, overlap or "0") if location else 0.0,
+                }
+                for outlier, (location, overlap) in zip(self.outliers, pairs, strict=True)
+            ],
         }
 
 
@@ -95,12 +137,13 @@ def build_law(table: LawTable) -> GeneralizedMarchenkoPastur | Semicircle:
     return GeneralizedMarchenkoPastur(table.ratio, table.atoms, table.weights)
 
 
-def predict_law(table: LawTable, tolerance: float) -> LawPrediction:
+def predict_law(table: LawTable, tolerance: float, digits: int | None = None) -> LawPrediction:
     """Predict density, edges and outliers of a law.
 
     Args:
         table: The `[law]` table of a study file.
         tolerance: Relative, of every number reported.
+        digits: Significant digits, in place of the tolerance: numbers are then strings in the document.
 
     Returns:
         A `LawPrediction`; its `as_json()` is the document of the study's row.
@@ -110,7 +153,7 @@ def predict_law(table: LawTable, tolerance: float) -> LawPrediction:
         ToleranceNotMet: If a number is not known to the tolerance.
     """
     law = build_law(table)
-    x = grid(law, table.x) if isinstance(table.x, int) else np.array(table.x, float)
+    x = points(law, table)
     notes: tuple[str, ...] = ()
     if isinstance(law, Semicircle):
         density, relative = law.density(x), _semicircle_error(law, x)
@@ -121,7 +164,7 @@ def predict_law(table: LawTable, tolerance: float) -> LawPrediction:
         edges_error, notes = float(HALF_ULP + law.structure.error.max()), law.structure.notes
     outliers = tuple(law.outlier(spike) for spike in table.spikes)
     worst = max([float(np.max(relative, initial=0.0)), edges_error, *(o.error for o in outliers)])
-    if not worst <= tolerance:
+    if digits is None and not worst <= tolerance:
         raise ToleranceNotMet(
             f"the law's numbers are known to {worst:.1e} relative and {tolerance:.1e} was asked; "
             "loosen theory.tolerance or leave out the points or spikes nearest to an edge"
@@ -137,7 +180,13 @@ def predict_law(table: LawTable, tolerance: float) -> LawPrediction:
         shares(law),
         SHARE_ERROR * (1 if isinstance(law, Semicircle) else law.forward.atoms.size**0.5),
         notes,
+        Digits(digits, *law.with_digits(digits, x, table.spikes)) if digits else None,
     )
+
+
+def points(law: Law, table: LawTable) -> Floats:
+    """Return the points at which the density is asked for."""
+    return grid(law, table.x) if isinstance(table.x, int) else np.array(table.x, float)
 
 
 def shares(law: Law) -> tuple[tuple[float, float], ...]:

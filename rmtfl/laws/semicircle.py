@@ -10,11 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import comb, sqrt
 
+import mpmath
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rmtfl.errors import BadInput
-from rmtfl.laws.base import Floats, Interval, Law, Outlier, real_or_complex
+from rmtfl.laws.base import Floats, Interval, Law, Outlier, in_digits, real_or_complex
+
+#: Decimal digits that a difference of two doubles' exponents may take.
+EXPONENTS = 40
 
 
 @dataclass(frozen=True)
@@ -81,3 +85,28 @@ class Semicircle(Law):
             return Outlier(spike, None, None, 0.0)
         ratio = self.variance / spike**2
         return Outlier(spike, self.centre + spike + self.variance / spike, 1 - ratio, 1e-14)
+
+    def with_digits(
+        self, digits: int, x: ArrayLike = (), spikes: ArrayLike = ()
+    ) -> tuple[list[str], list[str], list[tuple[str, str] | None]]:
+        """Return edges, densities and outliers to any number of digits, as decimal strings; the doubles are exact.
+
+        Args:
+            digits: Significant digits of every number.
+            x: Points of the density; "0" off the support.
+            spikes: Eigenvalues of the perturbation; None where subcritical, else (location, squared overlap).
+        """
+        # Differences of doubles lose at most the range of their exponents.
+        with mpmath.workdps(2 * digits + EXPONENTS):
+            v, c = mpmath.mpf(self.variance), mpmath.mpf(self.centre)
+            radius = 2 * mpmath.sqrt(v)
+            edges = [in_digits(c - radius, digits), in_digits(c + radius, digits)]
+            densities = []
+            for place in np.ravel(x).tolist():
+                room = radius**2 - (mpmath.mpf(place) - c) ** 2
+                densities.append(in_digits(mpmath.sqrt(room) / (2 * mpmath.pi * v), digits) if room > 0 else "0")
+            outliers: list[tuple[str, str] | None] = []
+            for spike in map(mpmath.mpf, np.ravel(spikes).tolist()):
+                found = (c + spike + v / spike, 1 - v / spike**2) if spike**2 > v else None
+                outliers.append(found and (in_digits(found[0], digits), in_digits(found[1], digits)))
+        return edges, densities, outliers

@@ -15,6 +15,7 @@ class Accuracy(Table):
     """How accurate a law is asked for."""
 
     tolerance: Annotated[float, Field(ge=1e-15, le=1e-1)] = 1e-8
+    digits: Annotated[int, Field(strict=True, ge=1, le=1000)] | None = None
 
 
 class LawSetup(Table):
@@ -26,4 +27,4 @@ class LawSetup(Table):
 
 def predict(setup: LawSetup) -> LawPrediction:
     """Density, edges and outliers; raises as `rmtfl.laws.predict.predict_law` does."""
-    return predict_law(setup.law, setup.theory.tolerance)
+    return predict_law(setup.law, setup.theory.tolerance, setup.theory.digits)

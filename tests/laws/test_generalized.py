@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from rmtfl.errors import BadInput
-from rmtfl.laws.generalized import GeneralizedMarchenkoPastur, with_digits
+from rmtfl.laws.generalized import GeneralizedMarchenkoPastur
 from rmtfl.laws.interpolant import Interpolant
 from rmtfl.laws.marchenko_pastur import companion_marchenko_pastur, marchenko_pastur
 from rmtfl.laws.views import Companion, SingularValues
@@ -301,7 +301,7 @@ def test_any_number_of_digits(name):
     law, truth = GeneralizedMarchenkoPastur(*population), Truth(*population, digits=60)
     x = points(law, rng, 3)
     spike = float(law.edges[-1])
-    edges, densities, (outlier, low) = with_digits(law, 50, x, [spike, law.forward.atoms[-1]])
+    edges, densities, (outlier, low) = law.with_digits(50, x, [spike, law.forward.atoms[-1]])
     assert low is None
     with mpmath.workdps(70):
         for found, exact in zip(edges, truth.edges(), strict=True):
@@ -311,4 +311,4 @@ def test_any_number_of_digits(name):
         assert outlier is not None
         location = law.outlier(spike).location
         assert abs(mpmath.mpf(outlier[0]) / location - 1) < 3e-16
-    assert with_digits(law, 30, [-1.0])[1] == ["0"]
+    assert law.with_digits(30, [-1.0])[1] == ["0"]
