@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rmtfl.errors import BadInput, ToleranceNotMet
+from rmtfl.errors import ToleranceNotMet
 from rmtfl.gaussian import check_square_integrable
 from rmtfl.outliers import RigidBulk
 from rmtfl.setup import Setup
+from rmtfl.weights.deformed import deformed
 from rmtfl.weights.finite_width import ROUNDING, SMALLEST, FiniteRank, finite_rank
 from rmtfl.weights.limit import leading_order, limit
 from rmtfl.weights.prediction import Bulk, LimitPrediction, Outlier, Spike, WeightsPrediction
@@ -22,16 +23,14 @@ def predict(setup: Setup) -> WeightsPrediction | LimitPrediction:
     """The singular values of the weights after the last step.
 
     Raises:
-        BadInput: for a link without finite Gaussian moments, or a bulk that is not offered.
+        BadInput: for a link without finite Gaussian moments, or a deformed bulk that is not offered.
         ToleranceNotMet: if the tolerance or the digits asked for are out of reach.
     """
     check_square_integrable(setup.network.activation, "network.activation")
     check_square_integrable(setup.network.activation.derivative(), "network.activation")
     check_square_integrable(setup.data.target, "data.target")
-    if setup.theory.bulk != "rigid":
-        raise BadInput(f"key 'theory.bulk': value {setup.theory.bulk}: not offered yet; expected rigid")
     if setup.sizes.width == "limit":
-        return limit(setup)
+        return limit(setup)  # s = η/√N vanishes: the bulk is rigid
     if (setup.theory.digits or 0) > FLOAT_DIGITS:
         raise ToleranceNotMet(
             f"key 'theory.digits': {setup.theory.digits} digits at a finite width are out of reach of doubles; "
@@ -44,14 +43,17 @@ def _finite(setup: Setup) -> WeightsPrediction:
     found = threshold(*setup.training.alpha)
     leading = leading_order(setup)
     rank = leading if setup.theory.order == "leading" else finite_rank(setup, setup.theory.tolerance)
-    bulk = RigidBulk(float(setup.sizes.psi))
-    outliers = tuple(_outliers(rank, bulk))
+    if setup.theory.bulk == "deformed":
+        bulk, outliers = deformed(setup, float(max(rank.strengths, default=0.0)))
+    else:
+        rigid = RigidBulk(float(setup.sizes.psi))
+        bulk, outliers = Bulk(rigid.lower, rigid.upper, rigid.upper), tuple(_outliers(rank, rigid))
     return WeightsPrediction(
         threshold=found.threshold,
         critical=found.critical,
         generic_count=found.generic_count,
         count=len(outliers),
-        bulk=Bulk(bulk.lower, bulk.upper, bulk.upper),
+        bulk=bulk,
         spikes=tuple(
             Spike(float(s), float(e))
             for s, e in zip(rank.strengths, rank.strength_errors, strict=True)
@@ -59,7 +61,7 @@ def _finite(setup: Setup) -> WeightsPrediction:
         ),
         outliers=outliers,
         leading=tuple(float(s) for s in leading.strengths),
-        psi=bulk.psi,
+        psi=float(setup.sizes.psi),
         step_sizes=tuple(setup.training.step_size(t, int(setup.sizes.width)) for t in range(setup.training.steps)),
     )
 

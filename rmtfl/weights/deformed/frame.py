@@ -1,0 +1,169 @@
+"""Outliers and overlaps: the two directions that the data single out, and the mean rows.
+
+The pencil's inverse is a multiple of the identity but for the directions β and b^⊥, the part of b = X₁^T y₁/n across β:
+the labels depend on the samples along them. With the samples' coordinates t_j in this frame, ŷ = y/√(E y²), and
+the rest of X₁ fresh but for being orthogonal to y, the inverse in the frame is E = M^{-1},
+
+    M_ik = 1_{ik} (C - z e₀e₀^T) + Σ_batches E[t_i t_k B] + E₁[t_i ŷ B] Ξ E₁[ŷ t_k B],
+    Ξ = (I - φ G E₁[ŷ² B])^{-1} φ G,
+
+the last term from the batch that b is made of. The mean rows Ψ(a) = Σ_k c_k(a) v_k, with v₀ = b and further vectors
+v = X^T g/n, are a perturbation of finite rank: outliers are where det(I + 𝒦 V^T Q V) = 0 with 𝒦 = N E_a[c c^T/(1 + δ)],
+and those of covariance type where det M = 0 (theory/deformed-bulk.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmtfl.weights.deformed.pencil import Batch, Matrix, Pencil, Point
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The vectors v_l = X^T g_l/n of one batch that the mean rows are made of, next to b.
+
+    Attributes:
+        batch: which one.
+        values: g_l at its nodes, shape (L, n).
+        coordinates: t at its nodes, shape (n, 2).
+        label: ŷ at its nodes, shape (n,), where the batch is the one that b is made of; else None.
+    """
+
+    batch: int
+    values: Array
+    coordinates: Array
+    label: Array | None = None
+
+
+class Trained(Pencil, Protocol):
+    """A pencil together with the mean rows.
+
+    Attributes:
+        direction: b in the frame, (c₁, √(φ m₂)).
+        coefficients: c_k(a) at the second-layer nodes, shape (N, 1 + L), that of b first.
+        curves: the further vectors, if there are any.
+        dimension: d.
+    """
+
+    @property
+    def direction(self) -> tuple[float, float]: ...  # noqa: D102
+    @property
+    def coefficients(self) -> Array: ...  # noqa: D102
+    @property
+    def curves(self) -> Curves | None: ...  # noqa: D102
+    @property
+    def dimension(self) -> int: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Secular:
+    """What decides about outliers at one z.
+
+    Attributes:
+        growth: eigenvalues of -𝒦^{1/2} V^T Q V 𝒦^{1/2}, descending: one that crosses 1 is an outlier's.
+        orientation: the sign of det M.
+        product: det(I + 𝒦^{1/2} V^T Q V 𝒦^{1/2}) det M, up to a positive factor.
+    """
+
+    growth: Array
+    orientation: float
+    product: float
+
+
+def secular(pencil: Trained, point: Point) -> Secular:
+    """Everything about outliers at a point right of the bulk."""
+    M, mixing = _frame_matrix(pencil, point)
+    left, right, base = _vectors(pencil, point, mixing)
+    inner = left @ np.linalg.solve(M, right) + base
+    growth = np.asarray(-np.linalg.eigvalsh((inner + inner.T) / 2), dtype=np.float64)
+    sign, size = np.linalg.slogdet(M)
+    return Secular(growth, float(sign), float(np.prod(1 - growth) * sign * np.exp(size / M.shape[0])))
+
+
+def target_form(pencil: Trained, point: Point) -> float:
+    """β^T Q β with the mean rows, at a point right of the bulk that is no outlier."""
+    M, mixing = _frame_matrix(pencil, point)
+    left, right, base = _vectors(pencil, point, mixing)
+    inverse = np.linalg.inv(M)
+    mean_rows = np.eye(base.shape[0]) + left @ inverse @ right + base
+    return float(inverse[0, 0] - inverse[0] @ right @ np.linalg.solve(mean_rows, left @ inverse[:, 0]))
+
+
+def _frame_matrix(pencil: Pencil, point: Point) -> tuple[Matrix, list[tuple[Matrix, Matrix]]]:
+    """M of shape (2D, 2D), and for every batch that b is made of, (E[t_i ŷ B], Ξ)."""
+    size = pencil.size
+    M = np.zeros((2, size, 2, size))
+    for i in range(2):
+        M[i, :, i, :] = point.constant
+        M[i, 0, i, 0] -= point.z.real
+    mixing = []
+    for batch, B in zip(pencil.batches, point.B, strict=True):
+        direct = np.einsum("j,jik,jab->ikab", batch.weight, batch.second, B, optimize=True)
+        if batch.mixed is not None:
+            half, inside = _label_direction(pencil, batch, point, B)
+            direct = direct + np.einsum("iab,bc,kcd->ikad", half, inside, half)
+            mixing.append((half, inside))
+        for i in range(2):
+            for k in range(2):
+                M[i, batch.support[:, None], k, batch.support] += direct[i, k]
+    return M.reshape(2 * size, 2 * size), mixing
+
+
+def _label_direction(pencil: Pencil, batch: Batch, point: Point, B: Matrix) -> tuple[Matrix, Matrix]:
+    assert batch.mixed is not None and batch.square is not None
+    half = np.einsum("j,ji,jab->iab", batch.weight, batch.mixed, B, optimize=True)
+    G = pencil.phi * batch.block(point.G)
+    return half, np.linalg.solve(np.eye(batch.support.size) - G @ batch.mean(B, batch.square), G)
+
+
+def _vectors(pencil: Trained, point: Point, mixing: list[tuple[Matrix, Matrix]]) -> tuple[Matrix, Matrix, Matrix]:
+    """V 𝒦^{1/2} in the frame, as rows (1 + L, 2D) and columns (2D, 1 + L), and what V^T Q V has beyond the frame."""
+    root = _root(pencil, point)
+    count = root.shape[0]
+    left = np.zeros((count, 2, pencil.size))
+    left[0, :, 0] = pencil.direction
+    right, base = left.copy(), np.zeros((count, count))
+    if pencil.curves is not None:
+        _add_curves(pencil, pencil.curves, point, mixing, left, right, base)
+    return root.T @ left.reshape(count, -1), right.reshape(count, -1).T @ root, root.T @ base @ root
+
+
+def _root(pencil: Trained, point: Point) -> Array:
+    """A square root of 𝒦 = N E_a[c c^T/(1 + δ)]: 𝒦 is root root^T."""
+    weighted = pencil.coefficients * (pencil.dimension * point.load)[:, None]
+    values, axes = np.linalg.eigh(pencil.coefficients.T @ weighted)
+    return np.asarray(axes * np.sqrt(np.maximum(values, 0.0)))
+
+
+def _add_curves(
+    pencil: Trained,
+    curves: Curves,
+    point: Point,
+    mixing: list[tuple[Matrix, Matrix]],
+    left: Matrix,
+    right: Matrix,
+    base: Matrix,
+) -> None:
+    """Fill in the vectors X^T g/n: their parts in the frame, and the rest of V^T Q V."""
+    batch, J, B = pencil.batches[curves.batch], point.J[curves.batch], point.B[curves.batch]
+    G = batch.block(point.G)
+    column, row = J[:, :, 0], np.eye(batch.support.size)[0] - pencil.phi * (G[0] @ B)  # J e₀ and e₀^T (I + φGT)^{-1}
+    g, t = curves.values * batch.weight, curves.coordinates
+    right_part = np.einsum("lj,ji,ja->lia", g, t, column, optimize=True)
+    left_part = np.einsum("lj,ji,ja->lia", g, t, row, optimize=True)
+    base[1:, 1:] = pencil.phi * (g * (column @ G[0])) @ curves.values.T
+    if curves.label is not None:
+        ((half, inside),) = mixing
+        label_right, label_left = (g * curves.label) @ column, (g * curves.label) @ row
+        right_part = right_part + np.einsum("iab,bc,lc->lia", half, inside, label_right)
+        left_part = left_part + np.einsum("la,ab,ibc->lic", label_left, inside, half)
+        base[1:, 1:] -= label_left @ inside @ label_right.T
+    right[1:, :, batch.support] = right_part
+    left[1:, :, batch.support] = left_part

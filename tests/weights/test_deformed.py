@@ -1,0 +1,333 @@
+"""The deformed bulk: against drawn networks, against laws known otherwise, and in its limits."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.random import SeedSequence
+
+from rmtfl.errors import BadInput, ToleranceNotMet
+from rmtfl.laws.generalized import GeneralizedMarchenkoPastur
+from rmtfl.laws.marchenko_pastur import marchenko_pastur
+from rmtfl.montecarlo import weights
+from rmtfl.montecarlo.weights import train
+from rmtfl.outliers import RigidBulk
+from rmtfl.setup import Setup
+from rmtfl.statistics import kolmogorov_distance
+from rmtfl.weights import compare, predict
+from rmtfl.weights.deformed import branch, frame, nodes, one_step, pencil, spectrum
+from rmtfl.weights.statistics import statistics
+
+TRIALS = 4
+
+
+def setting(activation="tanh(x+7/10)", target="relu(x)", s=(1.0,), *, width=400, ratios=(1, 1), **changes):
+    """A setting whose step sizes at this width are s."""
+    alpha = changes.pop("alpha", ["1/4"] * len(s))
+    scale = [round(step * width ** (0.5 - 0.25), 9) for step in s]
+    return Setup.model_validate(
+        {
+            "network": {"activation": activation, "second_layer": changes.pop("second_layer", "gaussian")},
+            "data": {"target": target, "noise": changes.pop("noise", 0)},
+            "sizes": {"width_ratio": ratios[0], "sample_ratio": ratios[1], "width": width},
+            "training": {"batches": changes.pop("batches", "independent"), "alpha": alpha, "scale": scale},
+            "theory": {"bulk": "deformed", **changes},
+        }
+    )
+
+
+def rigid(case):
+    return predict(case.model_copy(update={"theory": case.theory.model_copy(update={"bulk": "rigid"})}))
+
+
+class Draws:
+    """Spectra of trained networks, what is measured of them, and their own second layers and first batches."""
+
+    def __init__(self, case, trials=TRIALS):
+        self.values, self.aligned, self.quenched = [], [], []
+        for index in range(trials):
+            seed = SeedSequence(11, spawn_key=(index,))
+            _, values, vectors = np.linalg.svd(train(case, seed))
+            self.values.append(values)
+            self.aligned.append(vectors[: values.size, 0] ** 2)
+            self.quenched.append(quenched(case, seed))
+        self.values, self.aligned = np.array(self.values), np.array(self.aligned)
+
+    def assert_mean(self, numbers, predicted, allowance):
+        error = numbers.std(ddof=1) / math.sqrt(numbers.size)
+        assert abs(numbers.mean() - predicted) <= 4 * error + allowance
+
+    def resolvent(self, z, outliers):
+        """(1/d) tr Q without the outliers, trial by trial."""
+        dimension = self.values.shape[1]
+        return (1 / (self.values[:, outliers:] ** 2 - z)).sum(axis=1) / dimension
+
+
+def quenched(case, seed):
+    """The pencil of one network's own second layer and first batch, one node each."""
+    width, samples, dimension = case.sizes.width, case.sizes.samples, case.sizes.dimension
+    a = weights._second_layer(case, width, weights._stream(seed, 0))
+    inputs = np.empty((samples, dimension))
+    y = weights._draw_batch(case, inputs, weights._stream(seed, 3))
+    z = inputs[:, 0]
+    found = nodes.Labels(y, np.full(samples, 1 / samples), z, z * z)
+    second = (a, np.full(width, 1 / width))
+    b = inputs.T @ y / samples
+    direction = (float(b[0]), float(np.linalg.norm(b[1:])))
+    step = case.training.step_size(0, width)
+    return one_step.OneStep(statistics(case), dimension, step, second, found, direction)
+
+
+CASES = {
+    "relu target": ("tanh(x+7/10)", "relu(x)", (1.0,), {}),
+    "mu2 and a mean": ("softplus(2*x)", "tanh(x)+1/2", (1.0,), {}),
+    "wide, noisy": ("relu(x)", "tanh(x)", (1.5,), {"ratios": (2, "3/2"), "noise": "1/2", "width": 400}),
+    "twovalues": ("tanh(x+7/10)", "relu(x)", (1.5,), {"second_layer": "rademacher", "ratios": (1, "1/3")}),
+}
+
+
+@pytest.fixture(scope="module", params=CASES, ids=str)
+def drawn(request):
+    activation, target, s, changes = CASES[request.param]
+    case = setting(activation, target, s, **changes)
+    return case, Draws(case)
+
+
+def fine(case):
+    return one_step.build(case, statistics(case))
+
+
+class TestOneStepAgainstNetworks:
+    def test_outlier_top_and_alignment(self, drawn):
+        case, draws = drawn
+        found = predict(case)
+        assert found.count == 1
+        location, top = float(found.outliers[0].location), float(found.bulk.top)
+        draws.assert_mean(draws.values[:, 0], location, 0.01 * location)
+        draws.assert_mean(draws.values[:, 1], top, 0.01 * top)
+        draws.assert_mean(draws.aligned[:, 0], float(found.outliers[0].alignment), 0.01)
+
+    def test_network_by_network(self, drawn):
+        _, draws = drawn
+        found = [branch.follow(built, 50.0) for built in draws.quenched]
+        assert all(len(one.outliers) == 1 for one in found)
+        locations = np.array([one.outliers[0].location for one in found])
+        assert locations == pytest.approx(draws.values[:, 0], rel=0.03)
+        assert np.mean(locations / draws.values[:, 0]) == pytest.approx(1, abs=0.015)
+        overlaps = np.array([one.outliers[0].alignment for one in found])
+        assert np.mean(overlaps - draws.aligned[:, 0]) == pytest.approx(0, abs=0.012)
+
+    @pytest.mark.parametrize("zeta", [1 + 0.2j, 2 + 0.3j])
+    def test_resolvent_at_complex_z(self, drawn, zeta):
+        _, draws = drawn
+        z = zeta**2
+        predicted = np.array([pencil.at(built, z).m for built in draws.quenched])
+        measured = draws.resolvent(z, 1)
+        dimension = draws.values.shape[1]
+        assert np.max(np.abs(measured - predicted) / np.abs(predicted)) < 5 / dimension
+        assert abs(np.mean(measured - predicted) / np.mean(predicted)) < 3 / dimension
+
+    def test_density_is_that_of_the_bulk(self, drawn):
+        case, draws = drawn
+        edge = float(predict(case).bulk.upper)
+        s = np.linspace(1e-3, 1.02 * edge, 120)
+        density = spectrum.density(fine(case), s, 4e-3)
+        mass = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2 * np.diff(s))])
+        distances = [kolmogorov_distance(v[1:], lambda x: np.interp(x, s, mass / mass[-1])) for v in draws.values]
+        assert mass[-1] == pytest.approx(1, abs=0.02)
+        assert np.mean(distances) < 5 / draws.values.shape[1]
+
+    def test_the_rigid_bulk_is_off(self, drawn):
+        case, draws = drawn
+        assert abs(draws.values[:, 1].mean() / rigid(case).bulk.top - 1) > 0.03
+
+
+class TestFrame:
+    """Q in the directions of β and b, from the matrices of a batch that was drawn, against the frame's inverse."""
+
+    @pytest.mark.parametrize("ratio", [1, "1/3"])
+    def test_resolvent_in_the_frame(self, ratio):
+        case = setting("tanh(x+7/10)", "relu(x)", (2.0,), ratios=(1, ratio), second_layer="rademacher")
+        seed = SeedSequence(11, spawn_key=(0,))
+        built, stats = quenched(case, seed), statistics(case)
+        samples, dimension = case.sizes.samples, case.sizes.dimension
+        X = np.empty((samples, dimension))
+        y = weights._draw_batch(case, X, weights._stream(seed, 3))
+        point = pencil.at(built, (1.2 * branch.follow(built, 50.0).edge) ** 2 + 1e-9j)
+        real = replace(point, **{name: getattr(point, name).real for name in ("G", "delta", "load", "constant")})
+        real = replace(real, J=tuple(j.real for j in point.J), B=tuple(b.real for b in point.B))
+        p0, p1, p2 = built.powers @ real.load
+        M, M2 = (X.T @ (power[:, None] * X) / samples for power in (y, y * y))
+        covariance = 2 * p1 * stats.mu2 * M + p2 * stats.mu2**2 * M @ M + p2 * built.rest * stats.phi * M2
+        Q = np.linalg.inv(covariance + (p0 - point.z.real) * np.eye(dimension))
+        assert np.trace(Q) / dimension == pytest.approx(real.G[0, 0], rel=5e-3)
+        across = X.T @ y
+        across[0] = 0
+        frame_vectors = np.column_stack([np.eye(dimension)[0], across / np.linalg.norm(across)])
+        E = np.linalg.inv(frame._frame_matrix(built, real)[0])[::2, ::2]
+        assert frame_vectors.T @ Q @ frame_vectors == pytest.approx(E, abs=0.05 * abs(E[1, 1]))
+
+
+class TestLawsKnownOtherwise:
+    def test_an_odd_activation_and_labels_of_modulus_one(self):
+        # μ₂ = 0, |y| = 1, ā = ±1: every row has the covariance 1 + s² v φ X^T X/n, whatever the signs of y.
+        case = setting("tanh(x)", "sign(x)", (2.0,), width=300, ratios=("3/2", 2), second_layer="rademacher")
+        stats = statistics(case)
+        u = (np.arange(1000) + 0.5) / 1000
+        law = marchenko_pastur(stats.phi)
+        grid = np.linspace(*law.support[0], 40001)
+        wishart = np.interp(u, law.cdf(grid), grid)
+        atoms = 1 + 4.0 * stats.v1 * stats.phi * wishart
+        known = GeneralizedMarchenkoPastur(1 / stats.psi, atoms, np.full(1000, 1 / 1000))
+        lower, upper = (math.sqrt(stats.psi * end) for end in (known.support[0][0], known.support[-1][1]))
+        found = predict(case).bulk
+        assert found.upper == pytest.approx(upper, rel=1e-4)
+        assert found.lower == pytest.approx(lower, rel=1e-4)
+        z = (1.3 + 0.1j) ** 2
+        transform = known.stieltjes(np.array([z / stats.psi]))[0] / stats.psi
+        assert pencil.at(fine(case), z).m == pytest.approx(transform, rel=1e-5)
+
+    @pytest.mark.parametrize("ratio", ["1/2", 1, 3])
+    def test_no_step_gives_back_the_rigid_bulk(self, ratio):
+        case = setting(s=(0.01,), width=10**5, ratios=(ratio, 1), alpha=["1/4"])
+        found, old = predict(case), rigid(case)
+        assert found.bulk.upper == pytest.approx(old.bulk.upper, rel=1e-4)
+        assert found.bulk.lower == pytest.approx(old.bulk.lower, rel=1e-4)
+        assert found.count == old.count == 1
+        assert found.outliers[0].location == pytest.approx(old.outliers[0].location, rel=1e-4)
+        assert found.outliers[0].alignment == pytest.approx(old.outliers[0].alignment, rel=1e-3)
+
+    def test_rows_that_only_gain_variance_at_the_top(self):
+        # N = 2 nodes: with no labels' spread the rigid edge is only rescaled by the noise. μ₂ = 0, φ → 0.
+        case = setting("tanh(x)", "sign(x)", (1.0,), width=400, ratios=(1, 2000), second_layer="rademacher")
+        stats = statistics(case)
+        scale = math.sqrt(1 + stats.v1 * stats.phi)
+        assert predict(case).bulk.upper == pytest.approx(2 * scale, rel=2e-3)
+
+    def test_the_limit_has_a_rigid_bulk(self):
+        case = setting(s=(1.0, 1.0), width=400)
+        limit = case.model_copy(update={"sizes": case.sizes.model_copy(update={"width": "limit"})})
+        assert predict(limit).bulk.upper == 2.0
+
+
+class TestOutliersOfCovarianceType:
+    CASE = ("x**2", "tanh(x)**2", (1.0,))
+
+    def test_is_found_without_a_mean_row(self):
+        case = setting(*self.CASE, width=1200, ratios=(4, 16), second_layer="rademacher")
+        found = predict(case)
+        assert found.spikes == () and found.count == 1
+        assert found.outliers[0].alignment > 0.2
+
+    def test_is_in_the_bulk_with_few_samples(self):
+        assert predict(setting(*self.CASE, width=400, second_layer="rademacher")).count == 0
+
+
+class TestNodes:
+    def test_merged_nodes_have_the_moments_of_all(self):
+        for count in (150, 1000, 50_000):
+            u, weight = nodes.ranks(count)
+            every = (np.arange(count) + 0.5) / count
+            assert weight.sum() == pytest.approx(1, abs=1e-14)
+            assert weight @ u**2 == pytest.approx(np.mean(every**2), abs=1e-6)
+            assert weight @ np.log(u) == pytest.approx(np.mean(np.log(every)), rel=1e-6)
+
+    def test_few_are_whole(self):
+        assert np.array_equal(nodes.ranks(100)[0], (np.arange(100) + 0.5) / 100)
+
+    @pytest.mark.parametrize("law", ["gaussian", "uniform", "rademacher"])
+    def test_second_layer_has_unit_variance(self, law):
+        a, weight = nodes.second_layer(law, 700)
+        assert weight @ a == pytest.approx(0, abs=1e-14)
+        assert weight @ a**2 == pytest.approx(1, rel=1e-14)
+
+    def test_noisy_labels_have_the_moments_of_their_law(self):
+        case = setting("tanh(x)", "x", noise=2)
+        found = nodes.labels(case, 5000)
+        # y = z + 2ε: E[z | y] = y/5, Var[z | y] = 4/5.
+        assert found.weight @ found.y**2 == pytest.approx(5, rel=2e-3)
+        inner = np.abs(found.y) < 5
+        assert found.z1[inner] == pytest.approx(found.y[inner] / 5, abs=2e-3)
+        assert (found.z2 - found.z1**2)[inner] == pytest.approx(0.8, abs=5e-3)
+
+    def test_merging_does_not_move_what_is_predicted(self, monkeypatch):
+        case = setting(s=(1.5,), width=500)
+        merged = predict(case)
+        monkeypatch.setattr(nodes, "WHOLE", 1000)
+        whole = predict(case)
+        assert merged.bulk.upper == pytest.approx(whole.bulk.upper, rel=2e-6)
+        gap = abs(merged.outliers[0].location - whole.outliers[0].location)
+        assert gap <= merged.outliers[0].error
+
+
+class TestTop:
+    def test_half_a_singular_value_lies_above_it(self):
+        case = setting(s=(1.0,), width=400)
+        built, found = fine(case), predict(case).bulk
+        s = np.linspace(found.top, 1.01 * found.upper, 400)
+        assert 400 * np.trapezoid(spectrum.density(built, s, 1e-4), s) == pytest.approx(0.5, abs=0.05)
+
+    def test_of_the_rigid_bulk(self):
+        # MP at ψ = 1: the density of singular values is √(4 - s²)/π, of which (4/3π) x^{3/2} lies within x of the end.
+        case = setting(s=(1e-4,), width=1000)
+        x = (3 * math.pi / 8 / 1000) ** (2 / 3)
+        assert predict(case).bulk.top == pytest.approx(2 - x, rel=3e-4)
+
+
+class TestRefusals:
+    def test_leading_order(self):
+        with pytest.raises(BadInput, match=r"theory\.order"):
+            predict(setting(order="leading"))
+
+    def test_too_wide(self):
+        with pytest.raises(BadInput, match=r"sizes\.width.*at most 1000000"):
+            predict(setting(width=10**7))
+
+    def test_a_tolerance_out_of_reach(self):
+        with pytest.raises(ToleranceNotMet, match=r"theory\.tolerance"):
+            predict(setting(tolerance=1e-9))
+
+    def test_an_iteration_that_does_not_converge(self, monkeypatch):
+        monkeypatch.setattr(pencil, "REAL_STEPS", 1)
+        with pytest.raises(ToleranceNotMet, match="does not converge"):
+            branch.follow(fine(setting()), 20.0)
+
+
+@pytest.fixture(scope="module")
+def judged():
+    case = setting(width=300)
+    draws = Draws(case, 3)
+    trials = {"singular_values": draws.values[:, :8], "alignments": draws.aligned[:, :8]}
+    return {quantity.name: quantity for quantity in compare.quantities(case, predict(case).as_json(), trials)}
+
+
+class TestVerdict:
+    def test_all_is_judged(self, judged):
+        names = {name for name, quantity in judged.items() if quantity.judged}
+        assert names == {"outlier 1", "alignment 1", "top of the bulk", "outliers observed"}
+
+    def test_the_top_is_compared_with_the_first_value_of_the_bulk(self, judged):
+        top = judged["top of the bulk"]
+        assert top.allowance == pytest.approx(0.02 * top.prediction)
+        assert all(1.5 < value < 3 for value in top.sample)
+
+    def test_heavy_tails_are_named(self):
+        case = setting("tanh(x)", "He3(x)", width=300)
+        quantities = {q.name: q for q in compare.quantities(case, predict(case).as_json(), {})}
+        assert "heavy-tailed" in quantities["top of the bulk"].reason
+
+
+def test_rigid_bulk_stays_the_default():
+    assert setting().theory.bulk == "deformed"
+    case = replace_theory(setting(), {})
+    assert case.theory.bulk == "rigid"
+    assert predict(case).bulk.top == RigidBulk(1.0).upper
+
+
+def replace_theory(case, theory):
+    document = case.model_dump(mode="json")
+    document["theory"] = theory
+    return Setup.model_validate(document)
