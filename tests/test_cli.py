@@ -540,7 +540,7 @@ class TestProcess:
         # Predictions are not what is looked at here.
         script = (
             "import rmtfl.workflow as w, rmtfl.cli as c\n"
-            "w.predict_rows = c.predict_rows = lambda study: [{} for _ in study.rows]\n"
+            "w.predict_rows = c.predict_rows = lambda study, **_: [{} for _ in study.rows]\n"
             "c.main()"
         )
         command = [sys.executable, "-c", script, *map(str, arguments)]

@@ -35,8 +35,13 @@ def diagnostics(setup: Setup, prediction: Mapping[str, Any], trials: Draws) -> I
         trials: as `rmtfl.weights.compare.quantities` is given them; not empty.
     """
     yield from _counts(setup, prediction, trials)
-    noise = top_of_noise(int(setup.sizes.width), setup.sizes.dimension)
-    yield Finding("top of noise", f"{noise.mean:.4f} ± {noise.sd:.4f}", asdict(noise))
+    noise, edge = top_of_noise(int(setup.sizes.width), setup.sizes.dimension), count_edge(setup, prediction)
+    above = (edge - noise.mean) / noise.sd
+    yield Finding(
+        "top of noise",
+        f"{noise.mean:.4f} ± {noise.sd:.4f}, counted from +{above:.1f} sd",
+        {**asdict(noise), "counted_above": edge, "counted_above_in_sd": above},
+    )
     yield from _bulk(setup, prediction, trials)
 
 
@@ -52,7 +57,7 @@ def _counts(setup: Setup, prediction: Mapping[str, Any], trials: Draws) -> Itera
     table = sorted(Counter(observed).items())
     matching, draws = observed.count(predicted), len(observed)
     lower, upper = binomial_interval(matching, draws)
-    yield Finding("outliers predicted", str(predicted), {"count": predicted, "edge": edge})
+    yield Finding("outliers predicted", str(predicted), {"count": predicted})
     yield Finding(
         "observed × draws",
         ", ".join(f"{shown(count)} × {number}" for count, number in table),

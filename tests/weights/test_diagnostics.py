@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from rmtfl.compare import compare_rows
-from rmtfl.statistics import binomial_interval
+from rmtfl.statistics import binomial_interval, top_of_noise
 from rmtfl.study import from_document
 from rmtfl.tables import diagnostics_sheet, render
+from rmtfl.weights.compare import EDGE_MARGIN
 
 
 def results_of(document, agreeing, change=lambda row, trials: trials):
@@ -34,6 +35,14 @@ def test_counts_against_the_prediction(study_document, agreeing):
     matching = found["draws as predicted, 95%"]
     assert (matching.numbers["draws"], matching.numbers["of"]) == (4, 6)
     assert matching.numbers["interval"] == pytest.approx(binomial_interval(4, 6))
+
+
+def test_what_is_counted_is_far_above_noise(study_document, agreeing):
+    found = shown(results_of(study_document, agreeing))["top of noise"]
+    edge, noise = found.numbers["counted_above"], top_of_noise(60, 60)
+    assert edge == pytest.approx(2 * (1 + EDGE_MARGIN * 60 ** (-2 / 3)))
+    assert found.numbers["counted_above_in_sd"] == pytest.approx((edge - noise.mean) / noise.sd)
+    assert "sd" in found.text
 
 
 def test_counts_that_fill_the_values_kept_are_lower_bounds(study_document, agreeing):
