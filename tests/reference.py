@@ -22,12 +22,12 @@ REACH = 9.0
 class Sizes:
     """Nodes in each variable; the panels are those of a kinked integrand on [-9, 9], ten nodes each."""
 
-    second_layer: int = 28
-    target: int = 26
-    direction: int = 26
-    noise: int = 9
-    neuron: int = 44
-    specific: int = 22
+    second_layer: int = 34
+    target: int = 58
+    direction: int = 22
+    noise: int = 6
+    neuron: int = 42
+    specific: int = 20
     panels: int = 24
 
 
@@ -59,7 +59,7 @@ def second_layer(law, count, kinked):
             return np.sqrt(3) * t, w / 2
         half = np.sqrt(3) * (t + 1) / 2
         return np.concatenate([-half, half]), np.concatenate([w, w]) / 4
-    return cut([0.0], 10) if kinked else hermite(count)
+    return cut([0.0], 10) if kinked else trapezoid(count, 8.0)
 
 
 def _lines(link):
@@ -83,7 +83,7 @@ def _over_specific(link, mean, spread, sizes):
             value += jump * ((mean - where) * norm.cdf(t) + spread * norm.pdf(t))
             derivative += jump * norm.cdf(t)
         return value, derivative
-    xi, w = hermite(sizes.specific)
+    xi, w = trapezoid(sizes.specific)
     points = mean[..., None] + spread * xi
     return link.numpy()(points) @ w, link.derivative().numpy()(points) @ w
 
@@ -108,8 +108,8 @@ def finite_rank(setup, sizes=Sizes()):
     tau2 = c1**2 + phi * m2
 
     # The sample: z, the rest of G, the label noise, as one flat list.
-    z, wz = cut(target.breakpoints, 6) if target.kinks else hermite(sizes.target)
-    g, wg = hermite(sizes.direction)
+    z, wz = cut(target.breakpoints, 6) if target.kinks else trapezoid(sizes.target)
+    g, wg = trapezoid(sizes.direction)
     e, we = hermite(sizes.noise) if noise else (np.zeros(1), np.ones(1))
     Z, R, E = (v.ravel() for v in np.meshgrid(z, g, e, indexing="ij"))
     W = np.einsum("i,j,k->ijk", wz, wg, we).ravel()
@@ -117,7 +117,7 @@ def finite_rank(setup, sizes=Sizes()):
     Z, R, E, W = Z[keep], R[keep], E[keep], W[keep]
     y, G = target.numpy()(Z) + noise * E, c1 * Z + np.sqrt(phi * m2) * R
 
-    h, wh = cut(activation.breakpoints, sizes.panels) if activation.kinks else hermite(sizes.neuron)
+    h, wh = cut(activation.breakpoints, sizes.panels) if activation.kinks else trapezoid(sizes.neuron)
     kinked = bool(activation.kinks) and reused
     nodes, weights = second_layer(setup.network.second_layer, sizes.second_layer, kinked)
     values, slopes = np.empty((2, nodes.size, W.size))

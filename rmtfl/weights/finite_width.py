@@ -30,9 +30,10 @@ Array = NDArray[np.float64]
 SMALLEST = 0.1  # spikes below it are not reported
 EPSILON = float(np.finfo(float).eps)
 ROUNDING = 64 * EPSILON  # of the largest spike: what sums of a few thousand terms lose
-JOINT_LEVELS = 4
+FIRST_LEVEL = -1  # what suits softplus; tanh needs one or two more
+JOINT_LEVELS = 5
 ROUNDS = 12
-LARGEST = 1e8  # evaluations of the activation in one pass: a few seconds
+WORK = 8e8  # evaluations of a smooth activation in one prediction: some ten seconds
 
 
 @dataclass(frozen=True)
@@ -93,34 +94,55 @@ def _one_step(stats: Statistics, width: int, step: float) -> FiniteRank:
     )
 
 
+class _Decompositions:
+    """What `decompose` finds at given levels, until the work allowed for one prediction is spent."""
+
+    def __init__(self, setup: Setup, stats: Statistics, width: int) -> None:
+        self.arguments = (setup, stats, width)
+        self.spent = 0.0
+
+    def at(self, levels: NDArray[np.int_]) -> tuple[Array, Array]:
+        setup, _, width = self.arguments
+        resolution = _resolution(setup, levels)
+        self.spent += _cost(setup, resolution)
+        if self.spent > WORK:
+            raise ToleranceNotMet(
+                f"the prediction at width {width} takes too much work at the tolerance {setup.theory.tolerance:g}; "
+                "ask for a larger theory.tolerance"
+            )
+        return decompose(*self.arguments, resolution)
+
+
 def _two_steps(setup: Setup, stats: Statistics, width: int, tolerance: float) -> FiniteRank:
-    levels = np.zeros(FIELDS, dtype=int)
-    current = decompose(setup, stats, width, _resolution(setup, levels))
+    decompositions = _Decompositions(setup, stats, width)
+    levels = np.full(FIELDS, FIRST_LEVEL)
+    current = decompositions.at(levels)
     for _ in range(JOINT_LEVELS - 1):
         levels = levels + 1
-        previous, current = current, decompose(setup, stats, width, _resolution(setup, levels))
+        previous, current = current, decompositions.at(levels)
         found = _with_errors(current, previous)
         if found.meets(tolerance):
             return found
-    return _variable_by_variable(setup, stats, width, tolerance, levels, found)
+    return _variable_by_variable(decompositions, tolerance, levels, found)
 
 
 def _variable_by_variable(
-    setup: Setup, stats: Statistics, width: int, tolerance: float, levels: NDArray[np.int_], found: FiniteRank
+    decompositions: _Decompositions, tolerance: float, levels: NDArray[np.int_], found: FiniteRank
 ) -> FiniteRank:
     """Refine only the variables whose last level changed something, until no last level does."""
+    setup, stats, _ = decompositions.arguments
     fields = _used(setup, stats)
     share = tolerance / (2 * len(fields))
     changes: dict[int, FiniteRank] = {}
     stale = set(fields)
     for _ in range(ROUNDS):
-        base = decompose(setup, stats, width, _resolution(setup, levels))
+        base = decompositions.at(levels)
         count = int(np.sum(base[0] >= SMALLEST))
         stale |= {field for field, change in changes.items() if change.strengths.size != count}
         for field in stale:
             lowered = levels.copy()
             lowered[field] -= 1
-            changes[field] = _with_errors(base, decompose(setup, stats, width, _resolution(setup, lowered)))
+            changes[field] = _with_errors(base, decompositions.at(lowered))
         found = FiniteRank(
             base[0][:count],
             base[1][:count],
@@ -132,8 +154,6 @@ def _variable_by_variable(
         stale = {field for field in fields if not changes[field].meets(share)}
         for field in stale:
             levels[field] += 1 if changes[field].meets(1e3 * share) else 2
-        if _cost(_resolution(setup, levels)) > LARGEST:
-            break
     return found
 
 
@@ -155,8 +175,18 @@ def _used(setup: Setup, stats: Statistics) -> list[int]:
     return [field for field in fields if field != 0 or setup.network.second_layer != "rademacher"]
 
 
-def _cost(resolution: Resolution) -> float:
-    return float(resolution.second_layer * resolution.hidden * resolution.label * 36 / 0.6**resolution.neuron)
+def _cost(setup: Setup, resolution: Resolution) -> float:
+    """The work of one decomposition, in evaluations of a smooth activation and its derivative (some 20 ns)."""
+    activation, kinks = setup.network.activation, len(setup.network.activation.kinks)
+    direction = 34 * math.pow(0.6, -resolution.direction)
+    neuron = 36 * math.pow(0.6, -resolution.neuron)
+    if setup.training.batches == "independent":
+        return resolution.second_layer * direction * neuron
+    if not kinks:
+        return resolution.second_layer * resolution.hidden * resolution.label * neuron
+    points = 2 * resolution.second_layer * direction * resolution.label
+    # Owen's function for every pair of kinks; a spline at some two hundred values of h. Both were timed.
+    return points * (32 * kinks * (kinks + 1) if activation.is_piecewise_linear else 2000 * resolution.neuron)
 
 
 def _with_errors(numbers: tuple[Array, Array], other: tuple[Array, Array]) -> FiniteRank:
@@ -183,7 +213,8 @@ def decompose(setup: Setup, stats: Statistics, width: int, resolution: Resolutio
     """
     first, second = (setup.training.step_size(t, width) for t in range(2))
     nodes, weights = second_layer.rule(setup.network.second_layer, resolution.second_layer, cut=_cut(setup))
-    rows = build(setup, stats, first, nodes, weights, resolution)
+    with np.errstate(over="ignore", invalid="ignore"):  # an overflow is refused there
+        rows = build(setup, stats, first, nodes, weights, resolution)
     spanning = np.vstack([rows.direction, rows.vectors])
     triangle = np.asarray(np.linalg.qr(spanning.T, mode="r"))
     mixing = np.column_stack([np.full(nodes.size, first * stats.mu1), second * rows.mixing])

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rmtfl.errors import ToleranceNotMet
 from rmtfl.gaussian import density, legendre, rule
 from rmtfl.setup import Setup
 from rmtfl.weights import conditional
@@ -28,7 +29,7 @@ from rmtfl.weights.statistics import Statistics
 Array = NDArray[np.float64]
 
 FARTHEST = 8.5  # of a standardised Gaussian variable: what lies beyond weighs 1e-16
-NEGLIGIBLE = 1e-20  # weight of a quadrature node in (z, G, noise) that is left out
+NEGLIGIBLE = 1e-18  # weight of a quadrature node in (z, G, noise) that is left out
 COMPRESSION = 1e-15  # relative size of the directions in ā that are left out: below rounding
 
 
@@ -63,10 +64,10 @@ class Resolution:
         grow = 1.25**levels
         if kinked:
             return cls(
-                second_layer=round(20 * grow[0]),
-                direction=0.4 + 0.3 * float(levels[1]),
+                second_layer=round(26 * 1.45 ** levels[0]),
+                direction=0.45 + 0.2 * float(levels[1]),
                 hidden=2,
-                label=round(24 * grow[3]),
+                label=round(22 * 1.2 ** levels[3]),
                 noise=round(10 * grow[4]),
                 sample=1.0 + 0.4 * float(levels[5]),
                 neuron=1.2 + 0.4 * float(levels[6]),
@@ -74,11 +75,11 @@ class Resolution:
         return cls(
             second_layer=round(60 * grow[0]),
             direction=0.25 * float(levels[1]),
-            hidden=round(32 * grow[2]),
+            hidden=round(36 * grow[2]),
             label=round(27 * grow[3]),
             noise=round(10 * grow[4]),
             sample=0.8 + 0.4 * float(levels[5]),
-            neuron=1.5 + 0.5 * float(levels[6]),
+            neuron=1.6 + 0.5 * float(levels[6]),
         )
 
 
@@ -176,6 +177,8 @@ class ReusedFrame:
 def _compressed(values: Array) -> tuple[Array, Array]:
     """Values of shape (a, ...) as mixing (a, r) times an orthogonal basis (r, ...), to rounding."""
     flat = values.reshape(values.shape[0], -1)
+    if not np.all(np.isfinite(flat)):
+        raise ToleranceNotMet("the activation overflows doubles after the first step: it grows too fast for its size")
     left, singular, right = np.linalg.svd(flat, full_matrices=False)
     rank = max(1, int(np.sum(singular > COMPRESSION * singular[0])))
     basis = singular[:rank, None] * right[:rank]

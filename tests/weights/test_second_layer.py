@@ -34,14 +34,12 @@ def test_rules_have_the_moments_of_the_law(law, cut):
 def test_half_range_rules_are_exact_for_polynomials_of_twice_their_order(law, order):
     nodes, weights = second_layer.rule(law, order, cut=True)
     positive = nodes > 0
-    for power in range(0, 2 * order, 3):
+    for power in range(0, min(2 * order, 60), 3):  # the weight beyond 13, which is cut, is felt from x^70 on
         if law == "uniform":
             expected = 3 ** (power / 2) / (2 * (power + 1))
         else:  # ∫_0^∞ x^p φ = 2^{p/2 - 1} Γ((p+1)/2)/√π
             expected = np.exp((power / 2 - 1) * np.log(2) + gammaln((power + 1) / 2)) / np.sqrt(np.pi)
-        assert weights[positive] @ nodes[positive] ** power == pytest.approx(
-            expected, rel=1e-10
-        )  # the weight beyond 13 is cut: 2e-11 of x^77
+        assert weights[positive] @ nodes[positive] ** power == pytest.approx(expected, rel=1e-11)
 
 
 @pytest.mark.parametrize("order", [3, 20, 64])
