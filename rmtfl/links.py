@@ -74,6 +74,14 @@ class Link:
         """Whether every piece is a straight line (relu, abs, clip): its Gaussian smoothing has a closed form."""
         return all(sp.diff(piece, X, 2) == 0 for piece in self.pieces)
 
+    @cached_property
+    def parity(self) -> int:
+        """1 for an even link, -1 for an odd one, 0 where neither can be read off the expression."""
+        mirrored = self.expression.subs(X, -X)
+        if sp.expand(mirrored - self.expression) == 0:
+            return 1
+        return -1 if sp.expand(mirrored + self.expression) == 0 else 0
+
     def derivative(self, order: int = 1) -> Link:
         """The derivative of the pieces, of the given order (point masses at jumps are left out; see `jump`)."""
         return _derivative(self, order)

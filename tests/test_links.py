@@ -120,6 +120,14 @@ def test_kinds(text, polynomial, linear):
     assert (link.is_polynomial, link.is_piecewise_linear) == (polynomial, linear)
 
 
+@pytest.mark.parametrize(
+    ("text", "parity"),
+    [("tanh(x)", -1), ("He4(x)", 1), ("abs(x)*sin(x)", -1), ("sign(x)", -1), ("relu(x)", 0), ("(x + 1)**2 - 2*x", 1)],
+)
+def test_parity(text, parity):
+    assert parse(text).parity == parity
+
+
 @pytest.mark.parametrize("text", KINKS)
 def test_pickling(text):
     link = parse(text)
@@ -235,7 +243,7 @@ UNARY = {
     "sigmoid": lambda v: 1 / (1 + mpmath.exp(-v)),
     "softplus": lambda v: mpmath.log1p(mpmath.exp(v)),
     "gelu": lambda v: v * mpmath.ncdf(v),
-    "He3": lambda v: v**3 - 3 * v,
+    "silu": lambda v: v / (1 + mpmath.exp(-v)),
 }
 KINKED = {
     "relu": lambda v: max(v, mpmath.mpf(0)),

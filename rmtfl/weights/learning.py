@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 from rmtfl.gaussian import hermite_coefficient
-from rmtfl.links import X
 from rmtfl.setup import Setup
 from rmtfl.weights import kinked
 from rmtfl.weights.leading import terms
@@ -54,18 +53,10 @@ def information_exponent(setup: Setup) -> int | None:
 
 def kappas(setup: Setup, batches: str, count: int) -> list[float]:
     """κ_k = E[z H_k] for k < count; exactly 0 where it is so to within its error or by the target's symmetry."""
-    if parity(setup.data.target.expression) == 1:
+    if setup.data.target.parity == 1:
         return [0.0] * count
     if batches == "reused" and setup.network.activation.kinks and count > 1:
         return kinked.kappas(setup, count)
     moments = Moments(setup)
     expanded = terms(moments, count, batches == "reused", (moments.number(0), moments.number(1)))
     return [float(t.kappa) if abs(t.kappa) > ZERO * max(1.0, t.norm**0.5) else 0.0 for t in expanded]
-
-
-def parity(expression: Any) -> int:
-    """1 for an even expression, -1 for an odd one, 0 for neither."""
-    mirrored = expression.subs(X, -X)
-    if (mirrored - expression).simplify() == 0:
-        return 1
-    return -1 if (mirrored + expression).simplify() == 0 else 0

@@ -20,7 +20,7 @@ from rmtfl.setup import Setup
 from rmtfl.weights import kinked
 from rmtfl.weights.finite_width import FiniteRank
 from rmtfl.weights.leading import Term, root, terms
-from rmtfl.weights.learning import learning, parity
+from rmtfl.weights.learning import learning
 from rmtfl.weights.moments import Moments
 from rmtfl.weights.prediction import Bulk, LimitPrediction, LimitSpike, Number
 from rmtfl.weights.threshold import Threshold, threshold
@@ -226,7 +226,7 @@ def _why_zero(setup: Setup, k: int, numbers: _Numbers, error: Any, digits: int |
         return f"abar takes the values +1 and -1 only, so that abar^{k + 1} is no new left direction"
     if numbers.unreduced <= error or abs(term.norm) <= zero**1.5:
         name = "mu_1 = E sigma'" if k == 0 else f"E[sigma^({k + 1}) zeta^{k}]"
-        odd = " (an odd activation kills odd k)" if k % 2 and parity(setup.network.activation.expression) == -1 else ""
+        odd = " (an odd activation kills odd k)" if k % 2 and setup.network.activation.parity == -1 else ""
         return f"{name} is 0{odd}"
     if numbers.constant <= error or term.right <= zero * abs(term.norm):
         return "its right vector lies in the span of the earlier ones"

@@ -65,8 +65,20 @@ class Moments:
         found = self.values[key]
         return found.value + found.error if key == self.shifted else found.value
 
+    def _is_odd(self, key: Key) -> bool:
+        """Whether the integrand is odd: an exact zero, which later divisions must be able to tell from rounding."""
+        family, order, link_power, power = key
+        if family == "target":
+            link, factors = self.setup.data.target, link_power
+        else:
+            link, factors = self.setup.network.activation, 1 + link_power
+            power += order + link_power
+        return link.parity != 0 and link.parity**factors * (-1) ** power == -1
+
     def _compute(self, key: Key) -> Value:
         family, order, link_power, power = key
+        if self._is_odd(key):
+            return Value(self.number(0), self.number(0))
         if family == "target":
             return expectation(*[self.setup.data.target] * link_power, *_monomial(power), digits=self.digits)
         activation = self.setup.network.activation
