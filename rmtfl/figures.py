@@ -1,4 +1,4 @@
-"""Pictures. The only module that knows matplotlib.
+"""Pictures. With `rmtfl.figures_kernel`, the only module that knows matplotlib.
 
 Colours are those of Okabe and Ito, which readers of any colour vision can tell apart; predicted and simulated also
 differ in shape, so that the pictures can be read in grey too. Sizes are in inches: for a screen two columns wide, for

@@ -121,6 +121,10 @@ _ALL = (
         model="rmtfl.kernel.table:KernelSetup",
         predict="rmtfl.kernel.prediction:predict_kernel",
         summary="rmtfl.kernel.summary:summary",
+        trial="rmtfl.montecarlo.galerkin:trial",
+        memory="rmtfl.montecarlo.galerkin:memory",
+        quantities="rmtfl.kernel.compare:kernel_quantities",
+        figure="rmtfl.figures_kernel:kernel_figure",
     ),
     Observable(
         name="kernel-matrix",
@@ -130,6 +134,7 @@ _ALL = (
         trial="rmtfl.montecarlo.kernel:matrix_trial",
         memory="rmtfl.montecarlo.kernel:matrix_memory",
         quantities="rmtfl.kernel.compare:matrix_quantities",
+        figure="rmtfl.figures_kernel:kernel_matrix_figure",
     ),
     Observable(
         name="learning-curve",
@@ -139,6 +144,7 @@ _ALL = (
         trial="rmtfl.montecarlo.kernel:regression_trial",
         memory="rmtfl.montecarlo.kernel:regression_memory",
         quantities="rmtfl.kernel.compare:curve_quantities",
+        figure="rmtfl.figures_kernel:learning_curve_figure",
     ),
     Observable(
         name="law",

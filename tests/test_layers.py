@@ -13,7 +13,7 @@ PREDICTS = {"weights", "gaussian", "outliers", "laws", "kernel", "features", "so
 # A module outside the package -> the only modules of the package that may import it.
 RESERVED = {
     "sqlite3": {"rmtfl.store"},
-    "matplotlib": {"rmtfl.figures"},
+    "matplotlib": {"rmtfl.figures", "rmtfl.figures_kernel"},
     "typer": {"rmtfl.cli"},
     "rich": {"rmtfl.cli"},
     "distributed": {"rmtfl.montecarlo.executors"},
@@ -92,7 +92,7 @@ def prints(trees: Trees) -> list[str]:
 
 def numerics_that_see_the_front(trees: Trees) -> list[str]:
     """Predicting and simulating modules from which a table, a figure, the store or the command line can be reached."""
-    front = {"rmtfl.cli", "rmtfl.figures", "rmtfl.report", "rmtfl.store", "rmtfl.workflow"}
+    front = {"rmtfl.cli", "rmtfl.figures", "rmtfl.figures_kernel", "rmtfl.report", "rmtfl.store", "rmtfl.workflow"}
     start = [
         name
         for name in trees

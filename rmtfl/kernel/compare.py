@@ -1,8 +1,9 @@
-"""Which predicted number of a kernel matrix or a learning curve is compared with which simulated one.
+"""Which predicted number of a kernel, its matrices or its learning curves is compared with which simulated one.
 
-Judged: the location of the first outlier, and every test error. Shown: the other outliers, the overlaps of the first
-eigenvector with zonal harmonics, and the top of the bulk. The allowances are what the asymptotic formulas leave out at
-finite n; their sizes are measured in validation/kernel-matrices and validation/kernel-figure.
+Judged: the first eigenvalue of the degrees 0 and 1 and the top mode's largest share of a harmonic, the location of a
+matrix's first outlier, and every test error. Shown: what is less well simulated. The allowances are what the simulation
+of a kernel cannot resolve and what the asymptotic formulas leave out at finite n; the sizes of the latter are measured
+in validation/kernel-matrices and validation/kernel-figure.
 """
 
 from __future__ import annotations
@@ -17,12 +18,60 @@ from rmtfl.compare import Quantity
 
 Draws = Mapping[str, NDArray[np.float64]]
 
+EIGENVALUE = 0.01  # relative: the bias of a finite sample, second order in its noise
+SHARE = 0.01  # of a share of a harmonic, absolute: alike
+SIMULATED_DEGREES = (0, 1)
+SHARES = 4  # harmonics whose shares are compared
 FIRST_OUTLIER = 0.01  # relative, from n = SMALL on
 FIRST_OUTLIER_SMALL = 0.05  # relative, below
 SMALL = 300  # samples
 TEST_ERROR = 0.03  # relative, from n = FEW on
 TEST_ERROR_FEW = 0.08  # relative, below: the formula is optimistic there
 FEW = 100  # samples
+
+
+def kernel_quantities(setup: Any, prediction: Mapping[str, Any], trials: Draws) -> Iterator[Quantity]:
+    """What is compared in a row of a kernel study.
+
+    The simulation projects the kernel on finitely many harmonics. If e is the top eigenfunction and ε its share beyond
+    them, the projection of e has a Rayleigh quotient of at least (1 − ε) λ: so much is allowed beside the bias.
+
+    Args:
+        setup: the row.
+        prediction: its document.
+        trials: 'eigenvalues' (trials, 2, leading) of degree 0 and 1, 'mixing' (trials, leading, harmonics), or empty.
+    """
+    values = np.asarray(trials.get("eigenvalues", np.empty((0, len(SIMULATED_DEGREES), 1))))
+    shares = np.asarray(trials.get("mixing", np.empty((0, 1, SHARES))))
+    mixing = next((block["mixing"][0] for block in prediction["blocks"] if block["degree"] == 0), None)
+    # Without the mixing it is not known what the harmonics miss, and nothing is judged.
+    beyond = 0.0 if mixing is None else max(0.0, 1 - float(np.sum(mixing[: shares.shape[-1]])))
+    for block in prediction["blocks"]:
+        if block["degree"] not in SIMULATED_DEGREES:
+            continue
+        for j, value in enumerate(map(float, block["eigenvalues"][: values.shape[-1]])):
+            judged = j == 0 and mixing is not None
+            yield Quantity(
+                f"degree {block['degree']}, eigenvalue {j + 1}",
+                value,
+                float(block["error"]),
+                tuple(values[:, block["degree"], j].tolist()),
+                allowance=(EIGENVALUE + beyond) * value if judged else 0.0,
+                reason=f"{EIGENVALUE + beyond:.2%} of it, for finite samples and harmonics" if judged else "",
+                judged=judged,
+            )
+    if mixing is not None:
+        largest = int(np.argmax(mixing[:SHARES]))
+        for m, share in enumerate(mixing[:SHARES]):
+            yield Quantity(
+                f"top mode's share of Y_{m}",
+                float(share),
+                0.0,
+                tuple(shares[:, 0, m].tolist()),
+                allowance=SHARE + beyond if m == largest else 0.0,
+                reason=f"{SHARE + beyond:.4f}, for finite samples and harmonics" if m == largest else "",
+                judged=m == largest,
+            )
 
 
 def matrix_quantities(setup: Any, prediction: Mapping[str, Any], trials: Draws) -> Iterator[Quantity]:
