@@ -119,15 +119,18 @@ def _column(values: NDArray[np.float64], rank: int | None) -> tuple[float, ...]:
 
 
 def curve_quantities(setup: Any, prediction: Mapping[str, Any], trials: Draws) -> Iterator[Quantity]:
-    """What is compared in a row of a learning-curve study: every test error, at the ridge that was predicted best.
+    """What is compared in a row of a learning-curve study: every test error.
+
+    The simulated one is at the ridge that was predicted best, or at the one that each draw's cross-validation chose.
 
     Args:
         setup: the row.
         prediction: its document.
-        trials: 'mse' (trials, sizes, ridges), or empty.
+        trials: 'mse' (trials, sizes, ridges), 'chosen' (trials, sizes) indices of ridges by cross-validation, or empty.
     """
     ridges = [float(ridge) for ridge in setup.kernel.ridge]
-    errors = np.asarray(trials.get("mse", np.empty((0, 0, 0))))
+    errors = np.asarray(trials.get("mse", np.empty((0, len(prediction["samples"]), len(ridges)))))
+    chosen = np.asarray(trials["chosen"], int) if "chosen" in trials else None
     rows = zip(prediction["samples"], prediction["mse"], prediction["ridge"], prediction["error"], strict=True)
     for i, (n, mse, ridge, error) in enumerate(rows):
         relative = TEST_ERROR_FEW if n < FEW else TEST_ERROR
@@ -135,7 +138,7 @@ def curve_quantities(setup: Any, prediction: Mapping[str, Any], trials: Draws) -
             f"mse at n = {n}",
             float(mse),
             float(error),
-            tuple(errors[:, i, ridges.index(ridge)].tolist()) if errors.size else (),
+            tuple(errors[np.arange(len(errors)), i, ridges.index(ridge) if chosen is None else chosen[:, i]].tolist()),
             allowance=relative * float(mse),
             reason=f"{relative:.0%} of the error, at finitely many samples",
             judged=True,

@@ -209,7 +209,7 @@ def predict_kernel_matrix(setup: KernelMatrixSetup) -> KernelMatrixPrediction:
 
 @dataclass(frozen=True)
 class LearningCurvePrediction:
-    """Kernel ridge regression by sample size, at the best ridge of those offered.
+    """Kernel ridge regression by sample size, at the ridge chosen of those offered.
 
     Attributes:
         samples: sample sizes.
@@ -246,5 +246,5 @@ def predict_learning_curve(setup: LearningCurveSetup) -> LearningCurvePrediction
         table.modes,
         setup.theory.tolerance,
     )
-    curve = learning_curve(found, table.samples, [float(ridge) for ridge in table.ridge])
+    curve = learning_curve(found, table.samples, [float(ridge) for ridge in table.ridge], table.ridge_choice)
     return LearningCurvePrediction(**asdict(curve), isotropic=kernel.isotropic, spike=kernel.spike)

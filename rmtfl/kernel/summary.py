@@ -73,7 +73,10 @@ def curve_summary(setup: Any, prediction: Document) -> Sheet:
         *(prediction[key] for key in ("samples", "mse", "error", "ridge", "effective_ridge")),
         strict=True,
     )
+    how = (
+        "at the best ridge" if setup.kernel.ridge_choice == "best" else "at the ridge cross-validation chooses of those"
+    )
     lines = tuple(
         (str(n), measured(mse, error=error), f"{ridge:g}", measured(kappa)) for n, mse, error, ridge, kappa in rows
     )
-    return Sheet(columns, lines, ("test error on noisy labels, at the best ridge offered",))
+    return Sheet(columns, lines, (f"test error on noisy labels, {how} offered",))

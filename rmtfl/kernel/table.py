@@ -15,6 +15,7 @@ from pydantic import SerializerFunctionWrapHandler as Handler
 
 from rmtfl.gaussian import check_square_integrable
 from rmtfl.kernel.covariance import Covariance, Form, after_training
+from rmtfl.kernel.learning import FOLDS
 from rmtfl.kernel.spectrum import SpikedKernel
 from rmtfl.links import Link
 from rmtfl.setup import Data, LinkText, Rational, Sizes, Table, Theory, Training
@@ -118,10 +119,18 @@ class KernelMatrixTable(KernelTable):
 
 
 class LearningCurveTable(KernelTable):
-    """With sample sizes, and the ridge on the unnormalised kernel matrix; the best of a list is taken for each size."""
+    """With sample sizes, and the ridge on the unnormalised kernel matrix, or a list of them to choose from."""
 
     samples: Annotated[tuple[Samples, ...], BeforeValidator(_list), Field(min_length=1)]
     ridge: Annotated[tuple[Ridge, ...], BeforeValidator(_list), Field(min_length=1)]
+    ridge_choice: Literal["best", "cross-validation"] = "best"
+
+    @field_validator("ridge_choice")
+    @classmethod
+    def _has_folds(cls, choice: str, info: ValidationInfo) -> str:
+        if choice == "cross-validation" and min(info.data.get("samples", (FOLDS,))) < FOLDS:
+            raise ValueError(f"cross-validation has {FOLDS} folds; expected kernel.samples of at least {FOLDS}")
+        return choice
 
 
 class KernelNetwork(Table):

@@ -26,6 +26,7 @@ TERMS = 260  # of the Hermite series: relu's off-diagonal entries to 1e-6 at ρ 
 REACH = 12.0  # of the quadrature in g: φ^{1/2}(12) is 1e-16
 PANEL = 0.25  # width of a panel of 12 Gauss nodes
 TESTS = 2000  # test points of a regression
+FOLDS = 5  # of cross-validation
 
 
 def inputs(law: str, count: int, dimension: int, rng: Generator) -> Array:
@@ -122,16 +123,21 @@ def matrix_trial(setup: Any, seed: SeedSequence) -> dict[str, Array]:
 
 
 def regression_trial(setup: Any, seed: SeedSequence) -> dict[str, Array]:
-    """One sample of each size: test errors on noisy labels, (sizes, ridges).
+    """One sample of each size.
 
     Args:
         setup: a row of a learning-curve study.
         seed: of this trial.
+
+    Returns:
+        'mse' (sizes, ridges), test errors on noisy labels; 'chosen' (sizes,), the index of the ridge that
+        cross-validation chooses, where the study asks for that.
     """
     spiked, table = setup.spiked, setup.kernel
     rng = default_rng(seed)
     target, noise = setup.data.target.numpy(), float(setup.data.noise)
-    errors = np.empty((len(table.samples), len(table.ridge)))
+    ridges = [float(ridge) for ridge in table.ridge]
+    errors, chosen = np.empty((len(table.samples), len(ridges))), np.empty(len(table.samples))
     with one_blas_thread():
         for i, n in enumerate(table.samples):
             x = inputs(spiked.inputs, n, spiked.dimension, rng)
@@ -139,14 +145,29 @@ def regression_trial(setup: Any, seed: SeedSequence) -> dict[str, Array]:
             labels = target(x[:, 0]) + noise * rng.standard_normal(n)
             gram = kernel(spiked.activation, x, x, spiked.isotropic, spiked.spike)
             cross = kernel(spiked.activation, tests, x, spiked.isotropic, spiked.spike)
-            values, vectors = np.linalg.eigh(gram)
-            rotated, labels = cross @ vectors, labels @ vectors
-            wanted = target(tests[:, 0])
-            for j, ridge in enumerate(table.ridge):
-                shrunk = labels / np.maximum(values + float(ridge), 1e-300)
-                # The test labels' noise is independent: its mean square is added, not drawn.
-                errors[i, j] = np.mean((rotated @ shrunk - wanted) ** 2) + noise**2
-    return {"mse": errors}
+            predicted = _ridge_predictions(gram, labels, cross, ridges)
+            # The test labels' noise is independent: its mean square is added, not drawn.
+            errors[i] = np.mean((predicted - target(tests[:, 0])) ** 2, axis=1) + noise**2
+            if table.ridge_choice == "cross-validation":
+                chosen[i] = _cross_validated(gram, labels, ridges)
+    return {"mse": errors, **({"chosen": chosen} if table.ridge_choice == "cross-validation" else {})}
+
+
+def _ridge_predictions(gram: Array, labels: Array, cross: Array, ridges: list[float]) -> Array:
+    """k(·, X)(K + δI)^{−1} y at every point for every ridge δ: (ridges, points)."""
+    values, vectors = np.linalg.eigh(gram)
+    shrunk = (labels @ vectors) / np.maximum(values + np.array(ridges)[:, None], 1e-300)
+    return np.asarray(shrunk @ (cross @ vectors).T)
+
+
+def _cross_validated(gram: Array, labels: Array, ridges: list[float]) -> int:
+    """The index of the ridge whose mean squared error on the folds left out is the smallest."""
+    total = np.zeros(len(ridges))
+    for fold in np.array_split(np.arange(labels.size), FOLDS):  # the samples are independent: no need to shuffle
+        kept = np.setdiff1d(np.arange(labels.size), fold)
+        predicted = _ridge_predictions(gram[np.ix_(kept, kept)], labels[kept], gram[np.ix_(fold, kept)], ridges)
+        total += np.sum((predicted - labels[fold]) ** 2, axis=1)
+    return int(np.argmin(total))
 
 
 def matrix_memory(setup: Any) -> int:

@@ -184,6 +184,7 @@ def test_test_errors_of_sampled_regressions(text, target, d, spike, inputs, monk
         class kernel:  # noqa: N801
             samples = sizes
             ridge = ridges
+            ridge_choice = "best"
 
         class data:  # noqa: N801
             target = None
