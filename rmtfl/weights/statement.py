@@ -13,8 +13,8 @@ _ORDERS = {
 }
 _BULKS = {
     "rigid": (
-        "Rigid bulk: the bulk is taken to be that of W₀, on [|1 − √ψ|, 1 + √ψ]: a strength above ψ^(1/4) gives an outlier at "
-        "√((1 + θ²)(ψ + θ²))/θ. What the update's own noise does to the bulk is left out, and allowed for."
+        "Rigid bulk: it is taken to be that of W₀, on [|1 − √ψ|, 1 + √ψ]; a strength above ψ^(1/4) gives an outlier "
+        "at √((1 + θ²)(ψ + θ²))/θ. What the update's own noise does to the bulk is left out, and allowed for."
     ),
     "deformed": "Deformed bulk: that of W₀ with the update's own noise, and the outliers are those of this bulk.",
 }
