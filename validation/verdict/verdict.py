@@ -42,6 +42,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "sizes": {"width": 300, "width_ratio": 1, "sample_ratio": 2},
         "training": {"batches": "reused", "alpha": ["3/10"], "scale": [2]},
     },
+    "one step, deformed bulk": {
+        "sizes": {"width": 300, "width_ratio": 1, "sample_ratio": 2},
+        "training": {"batches": "reused", "alpha": ["3/10"], "scale": [2]},
+        "theory": {"tolerance": 1e-4, "bulk": "deformed"},
+    },
     "two steps, reused batch": {
         "sizes": {"width": 300, "width_ratio": 1, "sample_ratio": 2},
         "training": {"batches": "reused", "alpha": ["3/10", "3/10"], "scale": [2, 6]},
@@ -93,6 +98,7 @@ def truth(prediction: Document, draws: Draws) -> Document:
     for j, outlier in enumerate(document["outliers"]):
         outlier["location"] = float(draws["singular_values"][:, j].mean())
         outlier["alignment"] = float(draws["alignments"][:, j].mean())
+    document["bulk"]["top"] = float(draws["singular_values"][:, len(document["outliers"])].mean())
     return document
 
 
