@@ -28,6 +28,7 @@ from rmtfl.errors import BadInput
 from rmtfl.laws.base import Evaluation, Floats, Interval, Law, real_or_complex
 from rmtfl.laws.forward import Indices
 from rmtfl.laws.generalized import moments_from_free_cumulants
+from rmtfl.laws.quadrature import distribution
 from rmtfl.solve import Bracketed, Newton, Root, solve
 
 Complexes = NDArray[np.complex128]
@@ -35,9 +36,6 @@ EPS = 2.0**-53
 
 #: Logarithm of the smallest distance to a piece of ν at which a critical point is looked for.
 CLOSEST = -36.0
-
-#: Gauss-Legendre nodes an interval for the distribution function, in the angle that takes the square roots out.
-NODES = 200
 
 
 class Subordinated(Law):
@@ -240,17 +238,7 @@ class Subordinated(Law):
 
         Accurate to about 1e-12 unless bulks nearly touch.
         """
-        points = np.asarray(x, float)
-        nodes, weights = np.polynomial.legendre.leggauss(NODES)
-        total = sum((mass * (points >= place) for place, mass in self.atoms), np.zeros(points.shape))
-        for low, high in self.support:
-            part = np.clip((points - low) / (high - low), 0.0, 1.0)
-            end = 2 * np.arcsin(np.sqrt(part))
-            angle = 0.5 * end[..., None] * (nodes + 1)
-            inner = low + (high - low) * np.sin(angle / 2) ** 2
-            mass = self.density(inner) * (high - low) * np.sin(angle) / 2
-            total = total + 0.5 * end * (mass @ weights)
-        return np.asarray(total)
+        return distribution(self, x)
 
 
 class SampleCovariance(Subordinated):

@@ -1,0 +1,455 @@
+"""Free additive and multiplicative convolution of any two laws: of A + U B U^T, and of A^{1/2} U B U^T A^{1/2}.
+
+U is Haar orthogonal. With K(s) = s + 1/m(s), both convolutions have two subordination functions, the one fixed point
+in C⁺ of
+
+    sum:      s₁ = z - K₂(s₂),   s₂ = z - K₁(s₁),   m(z) = m₁(s₁) = m₂(s₂),
+    product:  s₁ = z / K₂(s₂),   s₂ = z / K₁(s₁),   z m(z) = s₁ m₁(s₁) = s₂ m₂(s₂)
+
+(Belinschi and Bercovici, J. Anal. Math. 101, 2007, theorem 4.1 and section 3; here in s = 1/z and Stieltjes
+transforms). The map sends C⁺ to itself and has one fixed point there, so that whatever converges is right: a few
+plain iterations, then Newton, and for what that loses Newton again, from far above the axis down to it.
+
+Off the support everything is real, and explicit in the level c = m (sum) or z m (product), which increases between the
+intervals of a law: with s₁(c), s₂(c) the inverse functions, z = s₁ + s₂ + 1/c or s₁ s₂ (1 + 1/c). A gap of the result
+comes from one pair of gaps (the region around infinity counts as one), as the distribution function is the same all
+over it; it is where dz/dc > 0, and its ends are edges.
+
+Where it breaks down: in plain doubles; the relative error of a density grows towards the edges, and `evaluate` says
+how. A gap is looked for at LEVELS levels of each pair: one that is narrower is missed. Where one factor is
+Marchenko-Pastur or a semicircle, `generalized` and `subordinated` are faster. Checked in tests/laws/test_convolution.py
+against closed forms, moments, sampled matrices and those two.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from functools import cached_property
+from itertools import pairwise, product
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rmtfl.errors import BadInput, ToleranceNotMet
+from rmtfl.laws.base import Evaluation, Floats, Interval, Law, real_or_complex
+from rmtfl.laws.forward import Indices
+from rmtfl.laws.generalized import moments_from_free_cumulants
+from rmtfl.laws.quadrature import distribution
+from rmtfl.laws.subordinated import free_cumulants_from_moments
+from rmtfl.solve import Bracketed, Damped, FixedPoint, Newton, Root, Solution, continuation, solve
+
+Complexes = NDArray[Any]
+EPS = 2.0**-53
+
+#: Plain iterations before Newton.
+PLAIN = 20
+
+#: Heights above the axis, each a quarter of the one before, by which Newton comes down where it was lost.
+DESCENT = 40
+
+#: Levels at which a gap is looked for, in each pair of gaps.
+LEVELS = 400
+
+#: A level is bisected to this accuracy at an edge, where z does not depend on it to first order.
+LEVEL_ACCURACY = 1e-12
+
+
+#: An interval that is narrower, relative to the laws' reach, and has an atom in it is nothing but that: next to an atom
+#: the level is known to rounding only, and so is where a gap ends.
+ATOMIC = 1e-8
+
+
+class Gap:
+    """A component of the complement of a law's support and atoms; the one around infinity has `low` > `high`."""
+
+    def __init__(self, law: Law, low: float, high: float) -> None:
+        self.law, self.low, self.high = law, low, high
+        self.outer = low >= high
+
+
+#: A gap of the result: its ends, the pair it comes from, the levels at its ends.
+Found = tuple[float, float, tuple[Gap, Gap], tuple[float, float]]
+
+
+def gaps(law: Law) -> list[Gap]:
+    """Return the gaps of a law, that around infinity first."""
+    pieces = sorted([*law.support, *((place, place) for place, mass in law.atoms if mass > 0)])
+    inner = [Gap(law, left, right) for (_, left), (right, _) in pairwise(pieces) if left < right]
+    return [Gap(law, pieces[-1][1], pieces[0][0]), *inner]
+
+
+class Convolution(Law):
+    """A free convolution of two laws.
+
+    Args:
+        first: One law.
+        second: The other.
+
+    Attributes:
+        infinity: The level c at s = ∞.
+    """
+
+    infinity: float
+
+    def __init__(self, first: Law, second: Law) -> None:
+        self.first, self.second = first, second
+
+    @abstractmethod
+    def partner(self, z: Complexes, k: Complexes) -> tuple[Complexes, Complexes]:
+        """Return the other subordination function, given K of the one, and its derivative by K."""
+
+    @abstractmethod
+    def level(self, law: Law, s: Complexes) -> tuple[Complexes, Complexes]:
+        """Return c at s, and its derivative."""
+
+    @abstractmethod
+    def image(self, c: Complexes, one: Complexes, two: Complexes) -> Complexes:
+        """Return z, given the level and both subordination functions."""
+
+    @abstractmethod
+    def image_slope(self, c: Complexes, one: Complexes, two: Complexes) -> Complexes:
+        """Return dz/dc."""
+
+    @abstractmethod
+    def from_level(self, c: Complexes, z: Complexes) -> Complexes:
+        """Return m(z)."""
+
+    @abstractmethod
+    def tail(self, law: Law) -> float:
+        """Return lim |c - infinity| |s| at s = ∞."""
+
+    # ------------------------------------------------------------------------------------------------ inside
+
+    def _equation(self, s: Complexes, z: Complexes) -> tuple[Complexes, Complexes, Complexes]:
+        """Return f(s) = s - s₁(s₂(s)), its derivative, and s₂."""
+        k, rate = _k(self.first, s)
+        other, turn = self.partner(z, k)
+        other = other.real + 1j * np.maximum(other.imag, 0.0)
+        back, back_rate = _k(self.second, other)
+        again, again_turn = self.partner(z, back)
+        return s - again, 1 - again_turn * back_rate * turn * rate, other
+
+    def root(self, z: Complexes) -> tuple[Complexes, Complexes]:
+        """Return s₁ and s₂ at 1-D z in C⁺ or inside the support.
+
+        Raises:
+            ToleranceNotMet: If a point is not reached.
+        """
+        s = np.where(z.imag > 0, z, z + 1j * np.maximum(np.abs(z), 1e-3 * self.scale))
+        plain = FixedPoint(lambda t: t - self._equation(t, z)[0])
+        start = solve(plain, Damped(), s, tolerance=1e-9, max_steps=PLAIN, throw=False).value
+        found = solve(self._problem(z), Newton(), start, tolerance=1e-14, max_steps=40, throw=False)
+        s = found.value
+        lost = np.flatnonzero(~_reached(found))
+        if lost.size:
+            # From far above the axis, where s is near z, down to it.
+            heights = [*(8 * self.scale * 4.0 ** -np.arange(DESCENT)), 0.0]
+            chain = [self._problem(z[lost] + 1j * height) for height in heights]
+            found = continuation(chain, Newton(), z[lost] + 1j * heights[0], max_steps=40, throw=False)
+            s[lost] = found.value
+            lost = lost[~_reached(found)]
+        if lost.size:
+            raise ToleranceNotMet(
+                f"free convolution: no fixed point was reached at {lost.size} points, first at z = {z[lost[0]]:.17g}; "
+                "ask for points further from the edges"
+            )
+        return s, self._equation(s, z)[2]
+
+    def _problem(self, z: Complexes) -> Root:
+        def residual(s: Complexes, index: Indices) -> tuple[Complexes, Complexes]:
+            f, slope, _ = self._equation(s, z[index])
+            return f, slope
+
+        return Root(residual, inside=lambda s, index: s.imag > 0)
+
+    # ------------------------------------------------------------------------------------------------ the real axis
+
+    def _inverse(self, gap: Gap, c: Floats) -> Floats:
+        """Return s in the gap at which the level of its law is c."""
+        if gap.outer:
+            reach = self.tail(gap.law) / (c - self.infinity)
+            right = reach < 0
+            lower = np.where(right, np.maximum(gap.low, gap.high - reach), gap.high - reach)
+            upper = np.where(right, gap.low - reach, np.minimum(gap.high, gap.low - reach))
+        else:
+            lower, upper = np.full(c.shape, gap.low), np.full(c.shape, gap.high)
+
+        def residual(s: Floats, index: Indices) -> tuple[Floats, Floats]:
+            value, slope = self.level(gap.law, s + 0j)
+            return value.real - c[index], slope.real
+
+        problem = Root(residual, lower=lower, upper=upper)
+        return solve(problem, Bracketed(), 0.5 * (lower + upper), tolerance=1e-15, throw=False).value
+
+    def _along(self, pair: tuple[Gap, Gap], c: Floats) -> tuple[Floats, Floats]:
+        """Return z and dz/dc at real levels of a pair of gaps."""
+        # A transform may be infinite at the very end of a gap, where z does not rise: not a number says the same.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            one, two = (self._inverse(gap, c) + 0j for gap in pair)
+            return self.image(c + 0j, one, two).real, self.image_slope(c + 0j, one, two).real
+
+    def _range(self, gap: Gap) -> tuple[float, float]:
+        """Return the levels at the ends of a gap."""
+        hair = 1e-14 * self.scale
+        ends = np.array([gap.low + hair, gap.high - hair]) + 0j
+        low, high = self.level(gap.law, ends)[0].real.tolist()
+        return low, high
+
+    @cached_property
+    def scale(self) -> float:
+        """The largest end of a support, in modulus."""
+        return max(abs(edge) for law in (self.first, self.second) for edge in law.edges)
+
+    @cached_property
+    def complement(self) -> tuple[Found, ...]:
+        """The gaps of the result, ascending: (left end, right end, pair of gaps, levels at the two)."""
+        found = []
+        for pair in product(gaps(self.first), gaps(self.second)):
+            low, high = (
+                pick(ends) for pick, ends in zip((max, min), zip(*map(self._range, pair), strict=True), strict=True)
+            )
+            if not low < high:
+                continue
+            parts = [(low, high)]
+            if pair[0].outer and pair[1].outer:
+                parts = [(self.infinity, high), (low, self.infinity)]
+            for start, stop in parts:
+                t = np.sin(np.linspace(0, np.pi / 2, LEVELS + 2)[1:-1]) ** 2
+                first, last = (v * self.scale / (1 + abs(v * self.scale)) for v in (start, stop))
+                t = first + (last - first) * t
+                c = t / (1 - np.abs(t)) / self.scale
+                c = c[(c > start) & (c < stop)]
+                rising = np.flatnonzero(self._along(pair, c)[1] > 0)
+                if not rising.size:
+                    continue
+                ends = [
+                    self._turn(pair, c[rising[0] - 1], c[rising[0]], True) if rising[0] else start,
+                    self._turn(pair, c[rising[-1]], c[rising[-1] + 1], False) if rising[-1] + 1 < c.size else stop,
+                ]
+                places = [
+                    (-np.inf if end == start else np.inf)
+                    if end == self.infinity and len(parts) > 1
+                    else float(self._along(pair, np.array([end]))[0][0])
+                    for end in ends
+                ]
+                found.append((places[0], places[1], pair, (ends[0], ends[1])))
+        return tuple(sorted(found, key=lambda gap: gap[:2]))
+
+    def _turn(self, pair: tuple[Gap, Gap], low: float, high: float, increasing: bool) -> float:
+        def residual(c: Floats, index: Indices) -> tuple[Floats, Floats]:
+            del index
+            return self._along(pair, c)[1], np.full(c.shape, np.nan)
+
+        problem = Root(residual, lower=np.array([low]), upper=np.array([high]), increasing=increasing)
+        start = np.array([0.5 * (low + high)])
+        return float(solve(problem, Bracketed(), start, tolerance=LEVEL_ACCURACY, throw=False).value[0])
+
+    @cached_property
+    def support(self) -> tuple[Interval, ...]:
+        """What the gaps leave, without atoms."""
+        least = ATOMIC * self.scale
+        found = []
+        for (_, low, *_), (high, *_) in pairwise(self.complement):
+            alone = high - low <= least and any(abs(place - low) <= least for place, _ in self.atoms)
+            if low < high and not alone:
+                found.append((low, high))
+        return tuple(found)
+
+    def _levels(self, z: ArrayLike) -> tuple[Complexes, Complexes, Complexes, Complexes]:
+        """Return z, flat, the level there, and both subordination functions."""
+        values = real_or_complex(z).ravel()
+        c, one, two = (np.empty(values.shape, complex) for _ in range(3))
+        off = np.zeros(values.shape, bool)
+        for left, right, pair, (low, high) in self.complement:
+            here = np.flatnonzero((values.imag == 0) & (values.real >= left) & (values.real <= right))
+            if here.size:
+                off[here] = True
+                c[here] = self._real_level(values.real[here], pair, low, high)
+                one[here], two[here] = (self._inverse(gap, c[here].real) for gap in pair)
+        one[~off], two[~off] = self.root(values[~off])
+        c[~off] = self.level(self.first, one[~off])[0]
+        return values, c, one, two
+
+    def _real_level(self, x: Floats, pair: tuple[Gap, Gap], low: float, high: float) -> Floats:
+        def residual(c: Floats, index: Indices) -> tuple[Floats, Floats]:
+            value, slope = self._along(pair, c)
+            return value - x[index], slope
+
+        ends = np.full(x.shape, low), np.full(x.shape, high)
+        problem = Root(residual, lower=ends[0], upper=ends[1])
+        return solve(problem, Bracketed(), 0.5 * (ends[0] + ends[1]), tolerance=1e-15, throw=False).value
+
+    def stieltjes(self, z: ArrayLike) -> Complexes:
+        """Return m(z), any shape."""
+        values, c, _, _ = self._levels(z)
+        return np.asarray(self.from_level(c, values)).reshape(np.shape(z))
+
+    def evaluate(self, x: ArrayLike) -> Evaluation:
+        """Return the density at real x, any shape, with an estimate of each relative error."""
+        points = np.asarray(x, float)
+        if not np.isfinite(points).all():
+            raise BadInput("x: every point must be a finite number")
+        flat = points.ravel()
+        value, error = np.zeros(flat.shape), np.zeros(flat.shape)
+        inside = np.zeros(flat.shape, bool)
+        for low, high in self.support:
+            inside |= (flat > low) & (flat < high)
+        z = flat[inside] + 0j
+        if z.size:
+            one, two = self.root(z)
+            f, slope, _ = self._equation(one, z)
+            c, rate = self.level(self.first, one)
+            value[inside] = self.from_level(c, z).imag / np.pi
+            noise = np.abs(f) + 16 * EPS * (np.abs(z) + np.abs(one) + np.abs(two))
+            error[inside] = 4 * noise / np.abs(slope) * np.abs(rate) / c.imag + 16 * EPS
+        return Evaluation(value.reshape(points.shape), error.reshape(points.shape))
+
+    def density(self, x: ArrayLike) -> Floats:
+        """Return the density of the continuous part at real x, any shape; see `evaluate` for its error."""
+        return self.evaluate(x).value
+
+    def cdf(self, x: ArrayLike) -> Floats:
+        """Return the distribution function, by quadrature."""
+        return distribution(self, x)
+
+
+def _reached(found: Solution) -> NDArray[np.bool_]:
+    return np.asarray((found.error <= 1e-8 * np.abs(found.value)) & (found.value.imag > 0))
+
+
+def _k(law: Law, s: Complexes) -> tuple[Complexes, Complexes]:
+    m = law.stieltjes(s)
+    return s + 1 / m, 1 - law.stieltjes_slope(s) / m**2
+
+
+class FreeSum(Convolution):
+    """Eigenvalues of A + U B U^T: the free additive convolution."""
+
+    infinity = 0.0
+
+    def partner(self, z: Complexes, k: Complexes) -> tuple[Complexes, Complexes]:
+        """Return z - K."""
+        return z - k, np.full(k.shape, -1.0 + 0j)
+
+    def level(self, law: Law, s: Complexes) -> tuple[Complexes, Complexes]:
+        """Return m(s)."""
+        return np.asarray(law.stieltjes(s)), np.asarray(law.stieltjes_slope(s))
+
+    def image(self, c: Complexes, one: Complexes, two: Complexes) -> Complexes:
+        """Return s₁ + s₂ + 1/c."""
+        return one + two + 1 / c
+
+    def image_slope(self, c: Complexes, one: Complexes, two: Complexes) -> Complexes:
+        """Return 1/m₁' + 1/m₂' - 1/c²."""
+        return np.asarray(1 / self.level(self.first, one)[1] + 1 / self.level(self.second, two)[1] - 1 / c**2)
+
+    def from_level(self, c: Complexes, z: Complexes) -> Complexes:
+        """Return c."""
+        del z
+        return c
+
+    def tail(self, law: Law) -> float:
+        """Return 1."""
+        del law
+        return 1.0
+
+    def stieltjes_slope(self, z: ArrayLike) -> Complexes:
+        """Return m'(z), any shape."""
+        _, c, one, two = self._levels(z)
+        return np.asarray(1 / self.image_slope(c, one, two)).reshape(np.shape(z))
+
+    @property
+    def atoms(self) -> tuple[tuple[float, float], ...]:
+        """Sums of atoms whose masses together exceed 1 (Bercovici and Voiculescu, 1998)."""
+        pairs = product(self.first.atoms, self.second.atoms)
+        return tuple(sorted((a + b, p + q - 1) for (a, p), (b, q) in pairs if p + q > 1))
+
+    def moments(self, count: int) -> Floats:
+        """Return the moments: free cumulants add."""
+        cumulants = [free_cumulants_from_moments(law.moments(count)) for law in (self.first, self.second)]
+        return moments_from_free_cumulants([a + b for a, b in zip(*cumulants, strict=True)])
+
+
+class FreeProduct(Convolution):
+    """Eigenvalues of A^{1/2} U B U^T A^{1/2}, A and B nonnegative: the free multiplicative convolution."""
+
+    infinity = -1.0
+
+    def __init__(self, first: Law, second: Law) -> None:
+        super().__init__(first, second)
+        for law in (first, second):
+            if min([law.edges[0], *(place for place, _ in law.atoms)]) < 0:
+                raise BadInput(f"free product: {law!r} reaches below 0; two nonnegative laws are needed")
+
+    def partner(self, z: Complexes, k: Complexes) -> tuple[Complexes, Complexes]:
+        """Return z/K."""
+        return z / k, -z / k**2
+
+    def level(self, law: Law, s: Complexes) -> tuple[Complexes, Complexes]:
+        """Return s m(s)."""
+        m = law.stieltjes(s)
+        return np.asarray(s * m), np.asarray(m + s * law.stieltjes_slope(s))
+
+    def image(self, c: Complexes, one: Complexes, two: Complexes) -> Complexes:
+        """Return s₁ s₂ (1 + 1/c)."""
+        return one * two * (1 + 1 / c)
+
+    def image_slope(self, c: Complexes, one: Complexes, two: Complexes) -> Complexes:
+        """Return dz/dc, from d log z/dc."""
+        parts = [1 / (s * self.level(law, s)[1]) for law, s in ((self.first, one), (self.second, two))]
+        return np.asarray(self.image(c, one, two) * (parts[0] + parts[1] - 1 / (c * (1 + c))))
+
+    def from_level(self, c: Complexes, z: Complexes) -> Complexes:
+        """Return c/z."""
+        return np.asarray(c / z)
+
+    def _range(self, gap: Gap) -> tuple[float, float]:
+        """Return the levels at the ends of a gap; at 0 it is minus the mass there, exactly."""
+        low, high = super()._range(gap)
+        null = sum(mass for place, mass in gap.law.atoms if place == 0)
+        return (low if gap.low else -null), (high if gap.high else -null)
+
+    @cached_property
+    def complement(self) -> tuple[Found, ...]:
+        """As for any convolution; the first gap reaches 0, where z is 0/0 if the law does."""
+        (left, right, pair, levels), *others = super().complement
+        return ((left, float(np.fmax(right, 0.0)), pair, levels), *others)
+
+    def tail(self, law: Law) -> float:
+        """Return the mean."""
+        return float(law.moments(1)[0])
+
+    def stieltjes_slope(self, z: ArrayLike) -> Complexes:
+        """Return m'(z), any shape."""
+        values, c, one, two = self._levels(z)
+        return np.asarray((1 / self.image_slope(c, one, two) - c / values) / values).reshape(np.shape(z))
+
+    @property
+    def atoms(self) -> tuple[tuple[float, float], ...]:
+        """At 0 the larger of the two masses; elsewhere products of atoms whose masses together exceed 1."""
+        null = max(sum(mass for place, mass in law.atoms if place == 0) for law in (self.first, self.second))
+        pairs = product(self.first.atoms, self.second.atoms)
+        others = [(a * b, p + q - 1) for (a, p), (b, q) in pairs if a * b and p + q > 1]
+        return tuple(sorted([*([(0.0, float(null))] if null > 0 else []), *others]))
+
+    def moments(self, count: int) -> Floats:
+        """Return the moments: S-transforms multiply, S(w) = χ(w)(1 + w)/w with χ the inverse series of Σ m_k s^k."""
+        first, second = (_reversed(law.moments(count)) for law in (self.first, self.second))
+        # χ = χ₁ χ₂ (1 + w)/w; both start with w.
+        both = np.convolve(first, second)
+        return _reversed((both + np.concatenate([[0.0], both[:-1]]))[:count])
+
+
+def _reversed(series: Floats) -> Floats:
+    """Return b with the inverse function of Σ a_k s^k, k = 1, 2, ..., by Lagrange: k b_k = [s^{k-1}] (s/a(s))^k."""
+    n = len(series)
+    inverse = np.zeros(n)
+    inverse[0] = 1 / series[0]
+    for k in range(1, n):
+        inverse[k] = -np.dot(series[1 : k + 1], inverse[k - 1 :: -1][:k]) / series[0]
+    result, power = np.empty(n), np.ones(1)
+    for k in range(1, n + 1):
+        power = np.convolve(power, inverse)[:n]
+        result[k - 1] = power[k - 1] / k
+    return result
