@@ -5,8 +5,9 @@ N ⟨Ψ(a), Ψ(a')⟩ on L²(law of ā) (theory/two-step.md, `two-step.resummed`
 vectors (`rmtfl.weights.rows`), so the spikes come from a singular value decomposition, never squared: spikes far apart
 in scale keep their digits.
 
-The error reported is the difference between two resolutions, the finer of which gives the number. All variables are
-refined together first; a setup that this does not settle is refined variable by variable, and the error is then the sum
+The error reported is the difference between two resolutions, the finer of which gives the number, or a share of the
+difference to a third, coarser one, if that is larger. All variables are refined together first; a setup that this does
+not settle is refined variable by variable, and the error is then the sum
 of what one more level of each changes. What the formula itself neglects is O(N^{-1/2}), and the deformation of the
 bulk, O(s²); neither is part of this error.
 """
@@ -30,8 +31,9 @@ Array = NDArray[np.float64]
 SMALLEST = 0.1  # spikes below it are not reported
 EPSILON = float(np.finfo(float).eps)
 ROUNDING = 64 * EPSILON  # of the largest spike: what sums of a few thousand terms lose
-FIRST_LEVEL = -1  # what suits softplus; tanh needs one or two more
-JOINT_LEVELS = 5
+FIRST_LEVEL = -2  # what suits softplus is 0; tanh needs one or two more
+AGREEMENT = 1 / 100  # of the distance to the level before last: two levels may agree by accident, three do not
+JOINT_LEVELS = 6
 ROUNDS = 12
 WORK = 8e8  # evaluations of a smooth activation in one prediction: some ten seconds
 
@@ -116,13 +118,15 @@ class _Decompositions:
 def _two_steps(setup: Setup, stats: Statistics, width: int, tolerance: float) -> FiniteRank:
     decompositions = _Decompositions(setup, stats, width)
     levels = np.full(FIELDS, FIRST_LEVEL)
-    current = decompositions.at(levels)
-    for _ in range(JOINT_LEVELS - 1):
+    older, previous = decompositions.at(levels), decompositions.at(levels + 1)
+    levels = levels + 1
+    for _ in range(JOINT_LEVELS - 2):
         levels = levels + 1
-        previous, current = current, decompositions.at(levels)
-        found = _with_errors(current, previous)
+        current = decompositions.at(levels)
+        found = _larger_errors(_with_errors(current, previous), _with_errors(current, older), AGREEMENT)
         if found.meets(tolerance):
             return found
+        older, previous = previous, current
     return _variable_by_variable(decompositions, tolerance, levels, found)
 
 
@@ -204,6 +208,16 @@ def _with_errors(numbers: tuple[Array, Array], other: tuple[Array, Array]) -> Fi
         strength_errors += rounding
         overlap_errors += np.minimum(1.0, 2 * rounding / np.maximum(gaps, 1e-300)) + ROUNDING
     return FiniteRank(strengths[:count], overlaps[:count], strength_errors, overlap_errors)
+
+
+def _larger_errors(found: FiniteRank, other: FiniteRank, share: float) -> FiniteRank:
+    """The same numbers, with errors at least a share of the other's."""
+    return FiniteRank(
+        found.strengths,
+        found.overlaps,
+        np.maximum(found.strength_errors, share * other.strength_errors),
+        np.maximum(found.overlap_errors, share * other.overlap_errors),
+    )
 
 
 def decompose(setup: Setup, stats: Statistics, width: int, resolution: Resolution) -> tuple[Array, Array]:

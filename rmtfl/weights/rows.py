@@ -67,7 +67,7 @@ class Resolution:
                 second_layer=round(26 * 1.45 ** levels[0]),
                 direction=0.45 + 0.2 * float(levels[1]),
                 hidden=2,
-                label=round(22 * 1.2 ** levels[3]),
+                label=round(24 * grow[3]),
                 noise=round(10 * grow[4]),
                 sample=1.0 + 0.4 * float(levels[5]),
                 neuron=1.2 + 0.4 * float(levels[6]),
@@ -178,7 +178,9 @@ def _compressed(values: Array) -> tuple[Array, Array]:
     """Values of shape (a, ...) as mixing (a, r) times an orthogonal basis (r, ...), to rounding."""
     flat = values.reshape(values.shape[0], -1)
     if not np.all(np.isfinite(flat)):
-        raise ToleranceNotMet("the activation overflows doubles after the first step: it grows too fast for its size")
+        raise ToleranceNotMet(
+            "the activation overflows doubles after the first step: it grows too fast, at any tolerance"
+        )
     left, singular, right = np.linalg.svd(flat, full_matrices=False)
     rank = max(1, int(np.sum(singular > COMPRESSION * singular[0])))
     basis = singular[:rank, None] * right[:rank]
