@@ -8,7 +8,7 @@ from rmtfl.errors import ToleranceNotMet
 from rmtfl.gaussian import check_square_integrable
 from rmtfl.outliers import RigidBulk
 from rmtfl.setup import Setup
-from rmtfl.weights.deformed import deformed
+from rmtfl.weights.deformed import check_offered, deformed_bulk
 from rmtfl.weights.finite_width import ROUNDING, SMALLEST, FiniteRank, finite_rank
 from rmtfl.weights.limit import leading_order, limit
 from rmtfl.weights.prediction import Bulk, LimitPrediction, Outlier, Spike, WeightsPrediction
@@ -17,6 +17,7 @@ from rmtfl.weights.threshold import Threshold, threshold
 __all__ = ["Threshold", "predict", "threshold"]
 
 FLOAT_DIGITS = 15
+SHOWN_SPIKES = 1e-5  # relative accuracy of spikes that nothing depends on
 
 
 def predict(setup: Setup) -> WeightsPrediction | LimitPrediction:
@@ -40,11 +41,16 @@ def predict(setup: Setup) -> WeightsPrediction | LimitPrediction:
 
 
 def _finite(setup: Setup) -> WeightsPrediction:
+    deformed = setup.theory.bulk == "deformed"
+    if deformed:
+        check_offered(setup)
     found = threshold(*setup.training.alpha)
     leading = leading_order(setup)
-    rank = leading if setup.theory.order == "leading" else finite_rank(setup, setup.theory.tolerance)
-    if setup.theory.bulk == "deformed":
-        bulk, outliers = deformed(setup, float(max(rank.strengths, default=0.0)))
+    # A deformed bulk puts its outliers without the spikes, which are only shown beside them.
+    tolerance = max(setup.theory.tolerance, SHOWN_SPIKES) if deformed else setup.theory.tolerance
+    rank = leading if setup.theory.order == "leading" else finite_rank(setup, tolerance)
+    if deformed:
+        bulk, outliers = deformed_bulk(setup, float(max(rank.strengths, default=0.0)))
     else:
         rigid = RigidBulk(float(setup.sizes.psi))
         bulk, outliers = Bulk(rigid.lower, rigid.upper, rigid.upper), tuple(_outliers(rank, rigid))

@@ -15,13 +15,13 @@ from __future__ import annotations
 from rmtfl.errors import BadInput, ToleranceNotMet
 from rmtfl.outliers import RigidBulk
 from rmtfl.setup import Setup
-from rmtfl.weights.deformed import branch, nodes, one_step, spectrum
+from rmtfl.weights.deformed import branch, nodes, one_step, spectrum, two_steps
 from rmtfl.weights.deformed.branch import Branch
 from rmtfl.weights.deformed.frame import Trained
 from rmtfl.weights.prediction import Bulk, Outlier
 from rmtfl.weights.statistics import statistics
 
-__all__ = ["deformed"]
+__all__ = ["check_offered", "deformed_bulk"]
 
 MERGING = 1e-6  # relative: all that merging nodes changes, twice the largest change seen (`nodes`)
 
@@ -29,15 +29,14 @@ LARGEST = 10**6  # beyond it one singular value weighs less than what the fixed 
 TOLERANCE = 1e-2  # of the numerical error where the study asks for none: its default is out of reach of nodes
 
 
-def deformed(setup: Setup, strongest: float) -> tuple[Bulk, tuple[Outlier, ...]]:
+def deformed_bulk(setup: Setup, strongest: float) -> tuple[Bulk, tuple[Outlier, ...]]:
     """The bulk and the outliers at setup.sizes.width.
 
     Args:
-        setup: one step, at a width.
+        setup: one that `check_offered` accepts, at a width.
         strongest: the largest spike of the finite-rank part, which says how far out to look.
 
     Raises:
-        BadInput: for a training that is not offered.
         ToleranceNotMet: if a fixed point does not converge, two node counts disagree on what is an outlier, or the
             tolerance asked for is not met.
     """
@@ -62,8 +61,12 @@ def _check(setup: Setup, outliers: tuple[Outlier, ...]) -> None:
         )
 
 
-def _pencils(setup: Setup) -> tuple[Trained, Trained]:
-    """The pencil on fine nodes and on coarse ones."""
+def check_offered(setup: Setup) -> None:
+    """Refuse what a deformed bulk is not offered for.
+
+    Raises:
+        BadInput: naming the key.
+    """
     if setup.theory.order == "leading":
         raise BadInput("key 'theory.order': value leading: a deformed bulk has no leading order; expected finite-width")
     if int(setup.sizes.width) > LARGEST or setup.sizes.dimension > LARGEST:
@@ -71,10 +74,16 @@ def _pencils(setup: Setup) -> tuple[Trained, Trained]:
             f"key 'sizes.width': value {setup.sizes.width}: expected at most {LARGEST} neurons and dimensions for a "
             "deformed bulk, whose largest second-layer weights are resolved one by one; expected bulk = 'rigid' beyond"
         )
-    if setup.training.steps > 1:
-        raise BadInput("key 'theory.bulk': value deformed: not offered for two steps yet; expected rigid")
+    if setup.training.steps == 2 and setup.training.batches == "reused":
+        raise BadInput("key 'theory.bulk': value deformed: not offered for two steps on a reused batch; expected rigid")
+
+
+def _pencils(setup: Setup) -> tuple[Trained, Trained]:
+    """The pencil on fine nodes and on coarse ones."""
     stats = statistics(setup)
-    return one_step.build(setup, stats), one_step.build(setup, stats, nodes.COARSE)
+    if setup.training.steps == 1:
+        return one_step.build(setup, stats), one_step.build(setup, stats, nodes.COARSE)
+    return two_steps.Independent(setup, stats, two_steps.FINE), two_steps.Independent(setup, stats, two_steps.COARSE)
 
 
 def _with_errors(found: Branch, compared: Branch) -> tuple[Outlier, ...]:

@@ -21,9 +21,9 @@ from rmtfl.weights.deformed.walk import Walk
 
 Array = NDArray[np.float64]
 
-HEIGHT = 2e-5  # of the line that the density is read off on, times d^(-2/3): below the spacing at the top
-STEP = 0.02  # of the integration from the edge, times the edge · d^(-2/3): the scale of the top of the bulk
-GROWTH, MASS_STEP = 1.4, 0.03  # the step grows while it adds less than so much of one singular value
+HEIGHT = 0.01  # of the line that the density is read off on, times d^(-2/3): below the spacing at the top
+STEP = 0.05  # of the integration from the edge, times the edge · d^(-2/3): the scale of the top of the bulk
+GROWTH, MASS_STEP = 1.5, 0.05  # the step grows while it adds less than so much of one singular value
 
 
 def density(pencil: Pencil, s: Array, height: float = 1e-3) -> Array:
@@ -62,7 +62,7 @@ def top(pencil: Pencil, edge: float, dimension: int) -> float:
         ToleranceNotMet: where the fixed point is lost.
     """
     scale = dimension ** (-2 / 3)
-    walk = Walk(pencil, HEIGHT * 100 * scale)
+    walk = Walk(pencil, HEIGHT * scale)
     s, step, mass = edge, STEP * edge * scale, 0.0
     before = _density(walk, s)
     while True:
