@@ -58,6 +58,14 @@ class Commands(TyperGroup):
         return result
 
 
+class Page(Console):
+    """A console that leaves a closed pipe to `Commands`, where rich itself would exit with 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise what the group of commands expects."""
+        raise BrokenPipeError
+
+
 class Terminal(Watcher):
     """Tells stderr how a run goes: a progress bar on a terminal, remarks anywhere."""
 
@@ -347,7 +355,7 @@ def _print_sheet(sheet: Sheet, title: str) -> None:
         shown.add_column(column.title, justify="right" if column.numeric else "left", no_wrap=True)
     for cells in sheet.rows:
         shown.add_row(*(Text(str(cell), style="red" if cell == "disagrees" else "") for cell in cells))
-    console = Console(highlight=False, soft_wrap=True)
+    console = Page(highlight=False, soft_wrap=True)
     wide = Console(width=10_000)
     console.width = max(console.width, wide.measure(shown).maximum)
     if title:

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from rmtfl.study import SCHEMA, Row, Study
 
+COUNT = "outliers observed"  # the quantity that counts values outside the bulk
 FAMILY_LEVEL = 0.05  # probability that a study on correct theory is found to disagree anywhere
 
 Verdict = Literal["agrees", "disagrees", "not judged"]
@@ -170,6 +171,23 @@ class Results:
     def agree(self) -> bool:
         """Whether no judged comparison disagrees."""
         return all(row.verdict != "disagrees" for row in self.rows)
+
+    @property
+    def caution(self) -> str | None:
+        """What a reader must know beside the verdict: rows whose observed count is not the predicted one, unjudged."""
+        counts = [
+            comparison
+            for row in self.rows
+            for comparison in row.comparisons
+            if comparison.name.startswith(COUNT) and not comparison.judged and comparison.mean is not None
+        ]
+        differing = sum(abs(count.mean - count.prediction) > 0.5 for count in counts if count.mean is not None)
+        if not differing:
+            return None
+        return (
+            f"not judged: in {differing} of {len(counts)} rows the number of values outside the bulk is not the "
+            "predicted one; there the update's own noise deforms the bulk, which a rigid one leaves out"
+        )
 
     def as_json(self) -> dict[str, Any]:
         """The document of `validate --json`."""

@@ -121,9 +121,11 @@ def _headline(results: Results) -> str:
         return "Nothing was judged."
     found = [comparison for row in results.rows for comparison in row.comparisons]
     disagreeing = sum(comparison.verdict == "disagrees" for comparison in found)
+    caution = f" {results.caution[:1].upper()}{results.caution[1:]}." if results.caution else ""
+    verdict = f"agree, in all of {results.judged}"
     if disagreeing:
-        return f"Prediction and simulation disagree, in {disagreeing} of {results.judged} numbers judged together."
-    return f"Prediction and simulation agree, in all of {results.judged} numbers judged together."
+        verdict = f"disagree, in {disagreeing} of {results.judged}"
+    return f"Prediction and simulation {verdict} numbers judged together.{caution}"
 
 
 def _setup(study: Study) -> Iterator[str]:

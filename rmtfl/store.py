@@ -32,6 +32,7 @@ from rmtfl.study import Row, Study
 
 Array = NDArray[np.float64]
 
+HEADER = b"SQLite format 3\0"
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x524D_5446  # "RMTF": tells our files from other SQLite files
 BUSY_SECONDS = 30.0  # a commit takes milliseconds; a disk that is busy for longer is reported
@@ -84,7 +85,7 @@ class Store:
             BadInput: if the file is not a store, is damaged, has another schema, or belongs to another study, or if
                 `force` would move a store that another run is using. The message names the file.
         """
-        moved = _move_aside(path) if force and path.exists() else None
+        moved = _move_aside(path) if force and _is_database(path) else None
         with _reporting(path):
             connection = _connect(path)
             try:
@@ -273,13 +274,18 @@ class Store:
         return own
 
 
+def _is_database(path: Path) -> bool:
+    """Whether the file starts as an SQLite database does: `force` moves nothing else, a study file least of all."""
+    if not path.exists():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(HEADER)) == HEADER
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     """A connection to a store of our schema, which is made if the file is new or empty."""
-    if path.exists():
-        with path.open("rb") as file:
-            start = file.read(16)
-        if start and start != b"SQLite format 3\0":
-            raise BadInput(f"{path}: is not a store of rmtfl; give another file, or --force to move it aside")
+    if path.exists() and path.stat().st_size and not _is_database(path):
+        raise BadInput(f"{path}: is not a store of rmtfl; give another file")
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
     try:
         # Asked before anything is written: a foreign database is left as it is.

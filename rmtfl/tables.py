@@ -179,8 +179,10 @@ def _verdict_notes(results: Results) -> tuple[str, ...]:
         return ()
     failed = sum(comparison.verdict == "disagrees" for row in results.rows for comparison in row.comparisons)
     found = f"{failed} disagree" if failed else "all agree"
+    caution = (results.caution,) if results.caution else ()
     return (
         f"{results.judged} numbers judged together at the {FAMILY_LEVEL:.0%} level: {found}",
+        *caution,
         "simulated is mean ± standard error; a number agrees when its gap is at most a Student quantile of the "
         "standard error, plus the allowance, plus the numerical error",
     )

@@ -556,8 +556,9 @@ class TestProcess:
         assert (process.returncode, out) == (70, "")
         assert "Traceback" in message
 
-    def test_a_reader_that_leaves(self, study):
-        with self.start("predict", study, "--json") as process:
+    @pytest.mark.parametrize("arguments", [("threshold", "3/10", "2/5"), ("threshold", "3/10", "2/5", "--json")])
+    def test_a_reader_that_leaves(self, arguments):
+        with self.start(*arguments) as process:
             process.stdout.close()
             message = process.stderr.read()
         assert (process.returncode, message) == (141, "")

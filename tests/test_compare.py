@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from rmtfl.compare import FAMILY_LEVEL, Quantity, compare_rows, judge, student_quantile
+from rmtfl.compare import COUNT, FAMILY_LEVEL, Quantity, Results, RowResult, compare_rows, judge, student_quantile
 from rmtfl.study import from_document
 
 SAMPLE = (9.9, 10.1, 10.0, 10.2, 9.8)
@@ -40,6 +40,18 @@ def test_what_is_shown_is_never_judged():
     found = judge(Quantity("x", 1e9, sample=SAMPLE))
     assert (found.judged, found.verdict) == (False, "not judged")
     assert found.gap == pytest.approx(1e9 - 10)
+
+
+@pytest.mark.parametrize(
+    ("observed", "judged", "cautious"), [(4.0, False, True), (2.0, False, False), (4.0, True, False)]
+)
+def test_a_count_that_is_not_the_predicted_one_is_said_beside_the_verdict(observed, judged, cautious):
+    count = judge(Quantity(f"{COUNT}, at least", 2.0, sample=(observed,) * 3, judged=judged))
+    result = RowResult(None, {}, (judge(Quantity("x", 10.0, sample=SAMPLE, judged=True)), count))
+    caution = Results("", "weights", (result,), judged=1).caution
+    assert (caution is not None) == cautious
+    if caution is not None:
+        assert "1 of 1 rows" in caution
 
 
 @pytest.mark.parametrize("sample", [(), (10.0,)])

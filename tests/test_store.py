@@ -154,8 +154,17 @@ def test_a_file_that_is_no_store_is_refused_untouched(path: Path, content: bytes
     with pytest.raises(BadInput, match=str(path)):
         Store.open(path, make_study())
     assert path.read_bytes() == content
+
+
+def test_force_moves_a_damaged_store_and_nothing_else(path: Path) -> None:
+    path.write_bytes(damaged := b"SQLite format 3\0" + bytes(300))
     with Store.open(path, make_study(), force=True) as store:
-        assert store.moved_aside is not None and store.moved_aside.read_bytes() == content
+        assert store.moved_aside is not None and store.moved_aside.read_bytes() == damaged
+    study = path.with_suffix(".toml")
+    study.write_text("schema = 1\n")
+    with pytest.raises(BadInput, match="give another file"):
+        Store.open(study, make_study(), force=True)
+    assert study.read_text() == "schema = 1\n"
 
 
 def test_another_programs_database_is_refused_untouched(path: Path) -> None:

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rmtfl.compare import Quantity
+from rmtfl.compare import COUNT, Quantity
 from rmtfl.errors import BadInput
 from rmtfl.gaussian import expectation
 from rmtfl.outliers import RigidBulk
@@ -128,7 +128,7 @@ def _bulk(setup: Setup, prediction: Mapping[str, Any], trials: Draws) -> Iterato
     values = np.asarray(trials.get("singular_values", np.empty((0, 0))))
     observed = (values > edge).sum(axis=1)
     capped = bool(np.any(observed == values.shape[1])) and values.shape[1] < _rank(setup)
-    name = "outliers observed, at least" if capped else "outliers observed"
+    name = f"{COUNT}, at least" if capped else COUNT
     counts = tuple(observed.astype(float).tolist())
     if not deformed:
         yield Quantity(name, float(count), 0.0, counts)
