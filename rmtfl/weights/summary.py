@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -30,6 +31,7 @@ def _headline(prediction: Mapping[str, Any]) -> str:
     return (
         f"threshold K = {prediction['threshold']}{critical}; generic count {prediction['generic_count']}; "
         f"count {prediction['count']}; bulk [{_number(bulk['lower'])}, {_number(bulk['upper'])}]"
+        + ("" if bulk["top"] == bulk["upper"] else f", its largest singular value typically {_number(bulk['top'])}")
     )
 
 
@@ -44,21 +46,23 @@ def _finite(setup: Setup, prediction: Mapping[str, Any]) -> Sheet:
     )
     outliers, leading = prediction["outliers"], prediction["leading"]
     lines = []
-    for j, spike in enumerate(prediction["spikes"]):
-        outlier = outliers[j] if j < len(outliers) else None
+    deformed = setup.theory.bulk == "deformed"
+    # A deformed bulk has outliers of covariance type, without a spike.
+    for j, (spike, outlier) in enumerate(itertools.zip_longest(prediction["spikes"], outliers)):
         lines.append(
             (
                 str(j + 1),
-                _number(spike["strength"], spike["error"]),
+                _number(spike["strength"], spike["error"]) if spike else Measured("none"),
                 _number(leading[j]) if j < len(leading) else Measured(""),
                 _number(outlier["location"], outlier["error"]) if outlier else Measured("in the bulk"),
                 _number(outlier["alignment"], outlier["error"]) if outlier else Measured(""),
-                _scale(spike["error"]),
+                _scale((outlier if outlier and deformed else spike)["error"]),
             )
         )
-    threshold = RigidBulk(float(setup.sizes.psi)).threshold
-    notes = (_headline(prediction), f"a spike above {threshold:.6g} gives an outlier; alignment is a squared overlap")
-    return Sheet(columns, tuple(lines), notes)
+    reason = "outliers are those of the deformed bulk"
+    if not deformed:
+        reason = f"a spike above {RigidBulk(float(setup.sizes.psi)).threshold:.6g} gives an outlier"
+    return Sheet(columns, tuple(lines), (_headline(prediction), f"{reason}; alignment is a squared overlap"))
 
 
 def _limit(prediction: Mapping[str, Any]) -> Sheet:

@@ -18,7 +18,7 @@ from rmtfl.montecarlo.weights import train
 from rmtfl.outliers import RigidBulk
 from rmtfl.setup import Setup
 from rmtfl.statistics import kolmogorov_distance
-from rmtfl.weights import compare, predict
+from rmtfl.weights import compare, predict, summary
 from rmtfl.weights.deformed import branch, frame, nodes, one_step, pencil, slopes, spectrum, two_steps
 from rmtfl.weights.statistics import statistics
 
@@ -397,3 +397,18 @@ def replace_theory(case, theory):
     document = case.model_dump(mode="json")
     document["theory"] = theory
     return Setup.model_validate(document)
+
+
+class TestSummary:
+    def test_the_typical_top_stands_beside_the_edge(self):
+        case = setting(width=300)
+        found = predict(case).as_json()
+        assert found["bulk"]["top"] < found["bulk"]["upper"]
+        assert "largest singular value typically" in summary.summary(case, found).notes[0]
+
+    def test_an_outlier_without_a_spike_has_a_line(self):
+        case = setting(*TestOutliersOfCovarianceType.CASE, width=1200, ratios=(4, 16), second_layer="rademacher")
+        found = predict(case)
+        (line,) = summary.summary(case, found.as_json()).rows
+        assert line[1].value == "none"
+        assert float(line[3].value) == pytest.approx(found.outliers[0].location, rel=1e-2)
