@@ -538,7 +538,9 @@ class TestProcess:
 
     def start(self, *arguments):
         # Predictions are not what is looked at here.
+        # A shell that starts this in the background has interrupts ignored, which a process inherits.
         script = (
+            "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
             "import rmtfl.workflow as w, rmtfl.cli as c\n"
             "w.predict_rows = c.predict_rows = lambda study, **_: [{} for _ in study.rows]\n"
             "c.main()"
@@ -571,5 +573,8 @@ class TestProcess:
                 time.sleep(0.05)
             time.sleep(0.5)
             os.kill(process.pid, signal.SIGINT)
-            out, message = process.communicate(timeout=20)
+            try:
+                out, message = process.communicate(timeout=20)
+            finally:
+                process.kill()
         assert (process.returncode, out, message) == (130, "", "rmtfl: interrupted\n")
