@@ -22,7 +22,7 @@ REACH = 9.0
 class Sizes:
     """Nodes in each variable; the panels are those of a kinked integrand on [-9, 9], ten nodes each."""
 
-    second_layer: int = 34
+    second_layer: int = 60
     target: int = 58
     direction: int = 22
     noise: int = 6

@@ -24,7 +24,7 @@ from rmtfl.gaussian import density, panels, rule
 from rmtfl.links import Link
 from rmtfl.weights import piecewise_linear
 from rmtfl.weights.second_layer import hermite_rule, orthonormal_hermite
-from rmtfl.weights.smoothing import REACH, smooth, value_and_derivative
+from rmtfl.weights.smoothing import BLOCK, REACH, smooth, value_and_derivative
 from rmtfl.weights.statistics import Statistics
 
 Array = NDArray[np.float64]
@@ -88,10 +88,13 @@ def _reused_smooth(
     transfer = _mehler(nodes, node_weights, direction, known / spread if spread else 0.0)
     value, derivative = np.empty((2, shift.size, order, label.size))
     self_term = stats.phi * label[:, None] * slope
+    size = max(1, BLOCK // self_term.size)
+    blocks = [slice(start, start + size) for start in range(0, order, size)]
     for i, s in enumerate(shift):
         base = (1 + s * stats.c0 * stats.mu2) * h + s * self_term
-        f, df = both(base + (s * spread) * nodes[:, None, None])
-        value[i], derivative[i] = f @ weight, df @ weight
+        for part in blocks:
+            f, df = both(base + (s * spread) * nodes[part, None, None])
+            value[i, part], derivative[i, part] = f @ weight, df @ weight
     return np.matmul(transfer, value), np.matmul(transfer, derivative)
 
 
