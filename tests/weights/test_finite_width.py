@@ -10,7 +10,7 @@ import pytest
 
 from rmtfl.errors import ToleranceNotMet
 from rmtfl.gaussian import hermite_coefficient
-from rmtfl.weights import predict
+from rmtfl.weights import finite_width, predict
 from rmtfl.weights.finite_width import finite_rank
 from tests.reference import Sizes
 from tests.reference import finite_rank as reference
@@ -150,3 +150,9 @@ def test_what_is_out_of_reach_is_admitted_soon(changes):
     with pytest.raises(ToleranceNotMet, match=r"tolerance"):
         predict(setup(**changes))
     assert time.perf_counter() - start < 60  # twenty seconds on an idle core
+
+
+def test_two_levels_that_agree_by_accident_are_not_believed(monkeypatch):
+    found = iter([10.1, 10.0005, 10.0005, 10.0, 10.0, 10.0])
+    monkeypatch.setattr(finite_width, "decompose", lambda *_: (np.array([next(found)]), np.array([0.5])))
+    assert finite_rank(setup(), 1e-6).strengths == [10.0]
