@@ -33,13 +33,11 @@ class Curves:
         batch: which one.
         values: g_l at its nodes, shape (L, n).
         coordinates: t at its nodes, shape (n, 2).
-        label: ŷ at its nodes, shape (n,), where the batch is the one that b is made of; else None.
     """
 
     batch: int
     values: Array
     coordinates: Array
-    label: Array | None = None
 
 
 class Trained(Pencil, Protocol):
@@ -79,8 +77,8 @@ class Secular:
 
 def secular(pencil: Trained, point: Point) -> Secular:
     """Everything about outliers at a point right of the bulk."""
-    M, mixing = _frame_matrix(pencil, point)
-    left, right, base = _vectors(pencil, point, mixing)
+    M = _frame_matrix(pencil, point)
+    left, right, base = _vectors(pencil, point)
     inner = left @ np.linalg.solve(M, right) + base
     growth = np.asarray(-np.linalg.eigvalsh((inner + inner.T) / 2), dtype=np.float64)
     sign, size = np.linalg.slogdet(M)
@@ -89,31 +87,29 @@ def secular(pencil: Trained, point: Point) -> Secular:
 
 def target_form(pencil: Trained, point: Point) -> float:
     """β^T Q β with the mean rows, at a point right of the bulk that is no outlier."""
-    M, mixing = _frame_matrix(pencil, point)
-    left, right, base = _vectors(pencil, point, mixing)
+    M = _frame_matrix(pencil, point)
+    left, right, base = _vectors(pencil, point)
     inverse = np.linalg.inv(M)
     mean_rows = np.eye(base.shape[0]) + left @ inverse @ right + base
     return float(inverse[0, 0] - inverse[0] @ right @ np.linalg.solve(mean_rows, left @ inverse[:, 0]))
 
 
-def _frame_matrix(pencil: Pencil, point: Point) -> tuple[Matrix, list[tuple[Matrix, Matrix]]]:
-    """M of shape (2D, 2D), and for every batch that b is made of, (E[t_i ŷ B], Ξ)."""
+def _frame_matrix(pencil: Pencil, point: Point) -> Matrix:
+    """M, of shape (2D, 2D)."""
     size = pencil.size
     M = np.zeros((2, size, 2, size))
     for i in range(2):
         M[i, :, i, :] = point.constant
         M[i, 0, i, 0] -= point.z.real
-    mixing = []
     for batch, B in zip(pencil.batches, point.B, strict=True):
         direct = np.einsum("j,jik,jab->ikab", batch.weight, batch.second, B, optimize=True)
         if batch.mixed is not None:
             half, inside = _label_direction(pencil, batch, point, B)
             direct = direct + np.einsum("iab,bc,kcd->ikad", half, inside, half)
-            mixing.append((half, inside))
         for i in range(2):
             for k in range(2):
                 M[i, batch.support[:, None], k, batch.support] += direct[i, k]
-    return M.reshape(2 * size, 2 * size), mixing
+    return M.reshape(2 * size, 2 * size)
 
 
 def _label_direction(pencil: Pencil, batch: Batch, point: Point, B: Matrix) -> tuple[Matrix, Matrix]:
@@ -123,7 +119,7 @@ def _label_direction(pencil: Pencil, batch: Batch, point: Point, B: Matrix) -> t
     return half, np.linalg.solve(np.eye(batch.support.size) - G @ batch.mean(B, batch.square), G)
 
 
-def _vectors(pencil: Trained, point: Point, mixing: list[tuple[Matrix, Matrix]]) -> tuple[Matrix, Matrix, Matrix]:
+def _vectors(pencil: Trained, point: Point) -> tuple[Matrix, Matrix, Matrix]:
     """V 𝒦^{1/2} in the frame, as rows (1 + L, 2D) and columns (2D, 1 + L), and what V^T Q V has beyond the frame."""
     root = _root(pencil, point)
     count = root.shape[0]
@@ -131,7 +127,7 @@ def _vectors(pencil: Trained, point: Point, mixing: list[tuple[Matrix, Matrix]])
     left[0, :, 0] = pencil.direction
     right, base = left.copy(), np.zeros((count, count))
     if pencil.curves is not None:
-        _add_curves(pencil, pencil.curves, point, mixing, left, right, base)
+        _add_curves(pencil, pencil.curves, point, left, right, base)
     return root.T @ left.reshape(count, -1), right.reshape(count, -1).T @ root, root.T @ base @ root
 
 
@@ -146,7 +142,6 @@ def _add_curves(
     pencil: Trained,
     curves: Curves,
     point: Point,
-    mixing: list[tuple[Matrix, Matrix]],
     left: Matrix,
     right: Matrix,
     base: Matrix,
@@ -159,11 +154,5 @@ def _add_curves(
     right_part = np.einsum("lj,ji,ja->lia", g, t, column, optimize=True)
     left_part = np.einsum("lj,ji,ja->lia", g, t, row, optimize=True)
     base[1:, 1:] = pencil.phi * (g * (column @ G[0])) @ curves.values.T
-    if curves.label is not None:
-        ((half, inside),) = mixing
-        label_right, label_left = (g * curves.label) @ column, (g * curves.label) @ row
-        right_part = right_part + np.einsum("iab,bc,lc->lia", half, inside, label_right)
-        left_part = left_part + np.einsum("la,ab,ibc->lic", label_left, inside, half)
-        base[1:, 1:] -= label_left @ inside @ label_right.T
     right[1:, :, batch.support] = right_part
     left[1:, :, batch.support] = left_part
