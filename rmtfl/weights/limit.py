@@ -13,7 +13,7 @@ from typing import Any
 import mpmath
 import numpy as np
 
-from rmtfl.errors import ToleranceNotMet
+from rmtfl.errors import BadInput, ToleranceNotMet
 from rmtfl.gaussian import EPSILON, hermite_coefficient
 from rmtfl.outliers import RigidBulk
 from rmtfl.setup import Setup
@@ -28,6 +28,8 @@ from rmtfl.weights.threshold import Threshold, threshold
 GUARD = 25  # digits beyond those asked for: what Gram-Schmidt and zero tests may lose
 ZERO = 1e-12  # relative size below which a double cannot be told from zero
 KINKED_ZERO = 1e-7  # the same for the one-sided series of a kinked activation, read off by interpolation
+HIGHEST_ORDER = 10  # of a constant: its moments reach E y^22, and it takes a quarter of a minute
+SHOWN_ORDER = 4  # beside a finite width: the fifth spike is the last that is not lost in the bulk there
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,15 @@ def limit(setup: Setup) -> LimitPrediction:
     """The spikes k = 0 … K, with as many digits as setup.theory.digits asks for.
 
     Raises:
+        BadInput: for more spikes than there are constants to be computed.
         ToleranceNotMet: if a constant cannot be computed to the tolerance or the digits.
     """
     found = threshold(*setup.training.alpha)
+    if found.threshold > HIGHEST_ORDER:
+        raise BadInput(
+            f"key 'training.alpha': value {', '.join(map(str, setup.training.alpha))}: gives {found.generic_count} "
+            f"spikes; expected at most {HIGHEST_ORDER + 1} whose constants are computed (`threshold` counts any number)"
+        )
     psi = float(setup.sizes.psi)
     bulk = RigidBulk(psi)
     digits = setup.theory.digits
@@ -104,8 +112,9 @@ def _survives(spike: LimitSpike, bulk: RigidBulk) -> bool:
 
 
 def leading_order(setup: Setup) -> FiniteRank:
-    """The leading order evaluated at the width of a setup, with the joined vector for k = 0, descending."""
+    """The leading order evaluated at the width of a setup, with the joined vector for k = 0, descending; k ≤ 4."""
     found = threshold(*setup.training.alpha)
+    found = replace(found, threshold=min(found.threshold, SHOWN_ORDER))
     width = float(setup.sizes.width)
     powers = [width ** float(a) for a in setup.training.alpha]
     strengths = [s for s in _strengths(setup, found, None, powers) if s.vanishes is None]

@@ -6,7 +6,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from rmtfl.errors import ToleranceNotMet
+from rmtfl.errors import BadInput, ToleranceNotMet
 from rmtfl.weights import predict
 from rmtfl.weights.finite_width import finite_rank
 from rmtfl.weights.learning import information_exponent
@@ -126,3 +126,10 @@ def test_finite_widths_and_kinks_have_the_digits_of_doubles():
         predict(setup(digits=50))
     with pytest.raises(ToleranceNotMet, match=r"theory\.digits"):
         predict(setup("relu(x)", width="limit", digits=50))
+
+
+def test_exponents_next_to_one_half_are_answered():
+    near = ("4999/10000", "4999/10000")
+    assert predict(setup(alpha=near, scale=("1/1000", "1/10"), batches="independent")).threshold == 4999
+    with pytest.raises(BadInput, match=r"training\.alpha.* 5000 spikes"):
+        predict(setup(alpha=near, width="limit"))
