@@ -432,7 +432,12 @@ class _DerivativeLink(Link):
 
 def fast(piece: sp.Expr) -> sp.Expr:
     """A polynomial in Horner's form, so that no power function is called; anything else as it is."""
-    return sp.horner(piece, wrt=X) if piece.is_polynomial(X) else piece
+    if not piece.is_polynomial(X):
+        return piece
+    result = sp.Integer(0)
+    for coefficient in sp.Poly(piece, X).all_coeffs():
+        result = result * X + coefficient
+    return result
 
 
 @lru_cache(maxsize=1024)
