@@ -10,7 +10,9 @@ two successive levels agree; their difference, which is the error of the coarser
 
 Digits. mpmath's tanh-sinh quadrature between the kinks, at two precisions' worth of working digits.
 
-It breaks down for links with features much narrower than the finest step (about 0.002), and says so.
+It breaks down for links with a feature much narrower than the first steps (about 0.2). One that a step sees does not
+settle, and is refused; one that falls between all nodes, such as 1e4 exp(-1e8 (x - 1/7)²), is not seen at all: no rule
+that samples a function can. Such links must not be used.
 """
 
 from __future__ import annotations
