@@ -1,9 +1,9 @@
 """Which predicted number of a kernel, its matrices or its learning curves is compared with which simulated one.
 
 Judged: the first eigenvalue of the degrees 0 and 1 and the top mode's largest share of a harmonic, the location of a
-matrix's first outlier, and every test error. Shown: what is less well simulated. The allowances are what the simulation
-of a kernel cannot resolve and what the asymptotic formulas leave out at finite n; the sizes of the latter are measured
-in validation/kernel-matrices and validation/kernel-figure.
+matrix's first outlier and the ends of its first bulk, and every test error. Shown: what is less well simulated. The
+allowances are what the simulation of a kernel cannot resolve and what the asymptotic formulas leave out at finite n;
+the sizes of the latter are measured in validation/kernel-matrices and validation/kernel-figure.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmtfl.compare import Quantity
+from rmtfl.statistics import TRACY_WIDOM_MEAN, TRACY_WIDOM_SD
 
 Draws = Mapping[str, NDArray[np.float64]]
 
@@ -25,6 +26,7 @@ SHARES = 4  # harmonics whose shares are compared
 FIRST_OUTLIER = 0.01  # relative, from n = SMALL on
 FIRST_OUTLIER_SMALL = 0.05  # relative, below
 SMALL = 300  # samples
+BULKS = 2  # of a matrix whose ends are compared
 TEST_ERROR = 0.03  # relative, from n = FEW on
 TEST_ERROR_FEW = 0.08  # relative, below: the formula is optimistic there
 FEW = 100  # samples
@@ -87,31 +89,49 @@ def matrix_quantities(setup: Any, prediction: Mapping[str, Any], trials: Draws) 
     values = np.asarray(trials.get("eigenvalues", np.empty((0, 0))))
     harmonics = np.asarray(trials.get("harmonics", np.empty((0, 0, 0))))
     for j, outlier in enumerate(prediction["outliers"]):
-        # Outliers between two bulks are found at no fixed rank: the nearest eigenvalue would flatter the prediction.
-        above = j if outlier["location"] > _top(prediction) else None
+        rank = _rank(j, prediction)
         yield Quantity(
             f"outlier {j + 1}",
             float(outlier["location"]),
             float(outlier["error"]),
-            _column(values, above),
+            _column(values, rank),
             allowance=relative * float(outlier["location"]) if j == 0 else 0.0,
             reason=f"{relative:.0%} of the location, at {'few' if small else 'finitely many'} samples"
             if j == 0
             else "",
-            judged=j == 0 and above is not None,
+            judged=j == 0 and rank is not None,
         )
     if prediction["outliers"]:
         for m, share in enumerate(prediction["outliers"][0]["harmonics"]):
             sample = tuple(harmonics[:, 0, m].tolist()) if harmonics.size else ()
             yield Quantity(f"overlap with Y_{m}", float(share), 0.0, sample)
-    if prediction["bulk"]["intervals"]:
-        rank = sum(outlier["location"] > _top(prediction) for outlier in prediction["outliers"])
-        yield Quantity("top of the bulk", _top(prediction), float(prediction["bulk"]["error"]), _column(values, rank))
+    for i, edge in enumerate(prediction["bulk"]["edges"][: 2 * BULKS]):
+        # What is seen at an edge lies inside it by the Tracy–Widom law, whose width a few dozen eigenvalues keep to.
+        inside = 1 if edge["upper"] else -1
+        scale, judged = float(edge["scale"]), i < 2 and edge["rank"] is not None
+        yield Quantity(
+            f"{'top' if edge['upper'] else 'bottom'} of bulk {i // 2 + 1}",
+            float(edge["location"]) + inside * TRACY_WIDOM_MEAN * scale,
+            float(prediction["bulk"]["error"]),
+            _column(values, edge["rank"]),
+            allowance=TRACY_WIDOM_SD * scale if judged else 0.0,
+            reason="one Tracy–Widom standard deviation, for a bulk of few eigenvalues" if judged else "",
+            judged=judged,
+        )
 
 
-def _top(prediction: Mapping[str, Any]) -> float:
-    intervals = prediction["bulk"]["intervals"]
-    return float(intervals[-1][1]) if intervals else 0.0
+def _rank(j: int, prediction: Mapping[str, Any]) -> int | None:
+    """The place of the j-th outlier among the n eigenvalues, if the bulks above it have known numbers of them."""
+    locations = [float(outlier["location"]) for outlier in prediction["outliers"]]
+    above = [
+        edge for edge in prediction["bulk"]["edges"] if not edge["upper"] and float(edge["location"]) > locations[j]
+    ]
+    if not above:
+        return j
+    bottom = above[-1]
+    if bottom["rank"] is None:
+        return None
+    return int(bottom["rank"]) + 1 + sum(location < float(bottom["location"]) for location in locations[:j])
 
 
 def _column(values: NDArray[np.float64], rank: int | None) -> tuple[float, ...]:

@@ -20,8 +20,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from rmtfl.kernel.fluctuations import Fluctuations
 from rmtfl.kernel.mercer import Mercer, mercer
-from rmtfl.kernel.spectrum import SpikedKernel, zonal_harmonics
+from rmtfl.kernel.spectrum import SpikedKernel
 from rmtfl.laws.generalized import GeneralizedMarchenkoPastur
 
 Array = NDArray[np.float64]
@@ -44,6 +45,23 @@ class MatrixOutlier:
     mode: int
     alignment: float
     error: float
+
+
+@dataclass(frozen=True)
+class BulkEdge:
+    """One end of one of the bulk's intervals.
+
+    Attributes:
+        location: the edge.
+        scale: the Tracy–Widom scale: the eigenvalue at the edge is location ± scale · χ, χ of the Tracy–Widom law.
+        upper: whether the interval lies below it.
+        rank: of that eigenvalue, counted from 0 at the largest; None where it is not among the n.
+    """
+
+    location: float
+    scale: float
+    upper: bool
+    rank: int | None
 
 
 @dataclass(frozen=True)
@@ -80,6 +98,38 @@ class KernelMatrix:
             return ()
         return tuple((low + self.shift, high + self.shift) for low, high in self.law.support)
 
+    @cached_property
+    def edges(self) -> tuple[BulkEdge, ...]:
+        """The ends of the intervals from the largest on, with what n eigenvalues fluctuate there.
+
+        Near an edge Z(t) = Z(t*) + Z''(t*) (t − t*)²/2, so that the n eigenvalues have density
+        (n/π) √(2 |x − Z(t*)|/|Z''|)/t*² there, which is Airy's at the scale (n √(2/|Z''|)/t*²)^{−2/3}. The blocks
+        between two gaps hold as many eigenvalues as they have dimensions (Bai and Silverstein, Ann. Probab. 27, 1999).
+        """
+        if self.law is None:
+            return ()
+        bulk, everything = self.population.degrees > 0, self.population.eigenvalues
+        atoms, multiplicities = everything[bulk], self.population.multiplicities[bulk]
+        forward, points = self.law.forward, self.law.structure.points
+        from_atom = points.reference >= 0
+        critical = np.where(from_atom, forward.atoms[points.reference], 0.0) + points.offset.to_float()
+        curvature = (
+            2 / self.samples * np.sum(multiplicities * atoms**2 / (critical[:, None] - atoms) ** 3, axis=1)
+        )  # of Z, Z'' at the critical points, ascending
+        scales = (self.samples * np.sqrt(2 / np.abs(curvature)) / critical**2) ** (-2 / 3)
+        locations = [edge for interval in self.intervals for edge in interval]
+        above = sum(outlier.location > locations[-1] for outlier in self.outliers)
+        edges: list[BulkEdge] = []
+        for i in range(len(locations) - 1, 0, -2):
+            inside = (everything > critical[i - 1]) & (everything < critical[i])  # simple ones that do not separate too
+            between = sum(locations[i] < o.location < locations[i + 1] for o in self.outliers) if edges else 0
+            first = above + between
+            last = first + round(float(self.population.multiplicities[inside].sum())) - 1
+            for j, upper, rank in ((i, True, first), (i - 1, False, last)):
+                edges.append(BulkEdge(locations[j], float(scales[j]), upper, rank if rank < self.samples else None))
+            above = last + 1
+        return tuple(edges)
+
     @property
     def error(self) -> float:
         """Of the edges, absolute: that of the eigenvalues, and what lumping the rest neglects."""
@@ -109,40 +159,34 @@ class KernelMatrix:
     def harmonic_overlaps(self, outlier: MatrixOutlier, count: int) -> Array:
         """Expected squared cosines of an outlier's eigenvector with the sampled harmonics Y_0, …: (count,).
 
-        Sampled functions are orthogonal only up to n^{−1/2}. For unit functions e and Y with inner product ρ, the
-        squared sample correlation <eY>²/(<e²><Y²>) is expanded to second order in the fluctuations of its three means,
-        whose covariances over n are fourth moments. What of the eigenvector is not e is a random direction, with 1/n.
+        What of the eigenvector is lost to the bulks is a random direction, of squared cosine 1/n with each.
         """
-        found = self.population.spectrum
-        block, grid = found.blocks[0], found.grid
-        e, parity = block.functions[outlier.mode], block.parities[outlier.mode]
-        weights = np.outer(grid.rho_weights, 2 * grid.line.weights)
-        overlaps = []
-        for m, harmonic in enumerate(zonal_harmonics(grid.line, count)):
-            y = np.broadcast_to(harmonic, e.shape)
-            # Moments of odd order in z vanish; e Y is odd in z if their parities differ.
-            same = parity == (-1.0) ** m
-            rho = float(np.sum(weights * e * y)) if same else 0.0
-            joint = float(np.sum(weights * e**2 * y**2))
-            own = float(np.sum(weights * e**4)) - 1, float(np.sum(weights * y**4)) - 1
-            mixed = float(np.sum(weights * e * y * (e**2 + y**2))) - 2 * rho if same else 0.0
-            variance = joint - rho**2 - rho * mixed + rho**2 / 4 * (sum(own) + 2 * (joint - 1))
-            bias = -mixed / 2 + rho * (3 * sum(own) / 8 + (joint - 1) / 4)
-            overlaps.append(rho**2 + (variance + 2 * rho * bias) / self.samples)
-        return np.asarray(outlier.alignment * np.array(overlaps) + (1 - outlier.alignment) / self.samples)
+        population = self.population
+        index = int(np.flatnonzero(population.simple == outlier.mode)[0])
+        kept = self._forward(index, population.degrees > 0)[1]
+        return np.asarray(
+            kept * self._fluctuations.harmonic_overlaps(outlier.mode, count, self.samples) + (1 - kept) / self.samples
+        )
 
     def forward(self, index: int) -> tuple[float, float, float]:
-        """Z, Z' and λ Z'' at an eigenvalue, its own term left out."""
+        """Z, Z' and λ Z'' at an eigenvalue, its own term left out, each other term times its joint moment."""
+        return self._forward(index, np.arange(self.population.eigenvalues.size) != index)
+
+    def _forward(self, index: int, others: NDArray[np.bool_]) -> tuple[float, float, float]:
         at = self.population.eigenvalues[index]
-        others = np.arange(self.population.eigenvalues.size) != index
-        weights = self.population.multiplicities[others] / self.samples
+        moments, rest = self._fluctuations.joint(index)
+        weights = (self.population.multiplicities * moments)[others] / self.samples
         value = self.population.eigenvalues[others]
         gap = at - value
         with np.errstate(divide="ignore", invalid="ignore"):
-            z = at + self.shift + np.sum(weights * value * at / gap)
+            z = at + rest / self.samples + np.sum(weights * value * at / gap)
             slope = 1 - np.sum(weights * (value / gap) ** 2)
             curvature = 2 * at * np.sum(weights * value**2 / gap**3)
         return float(z), float(slope), float(curvature)
+
+    @cached_property
+    def _fluctuations(self) -> Fluctuations:
+        return Fluctuations(self.population)
 
     def density(self, x: Array) -> Array:
         """The density of the n eigenvalues' law (their share in the bulk) at points x of any shape."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rmtfl.kernel.isotropic import isotropic_eigenvalues
 from rmtfl.kernel.learning import learning_curve, regression
-from rmtfl.kernel.matrices import MatrixOutlier, kernel_matrix
+from rmtfl.kernel.matrices import BulkEdge, MatrixOutlier, kernel_matrix
 from rmtfl.kernel.precise import precise_block
 from rmtfl.kernel.spectrum import SpikedKernel, spectrum
 from rmtfl.kernel.table import KernelMatrixSetup, KernelSetup, LearningCurveSetup
@@ -168,6 +168,7 @@ class KernelMatrixPrediction:
             with the sampled eigenfunction, `harmonics` its squared overlaps with sampled zonal harmonics Y_0, Y_1, ….
         harmonics: (outliers, m).
         intervals: of the bulk, ascending.
+        edges: their ends, from the largest on, with the Tracy–Widom scale of each.
         error: of the intervals' ends, absolute.
         isotropic: A.
         spike: B.
@@ -176,6 +177,7 @@ class KernelMatrixPrediction:
     outliers: tuple[MatrixOutlier, ...]
     harmonics: tuple[tuple[float, ...], ...]
     intervals: tuple[tuple[float, float], ...]
+    edges: tuple[BulkEdge, ...]
     error: float
     isotropic: float
     spike: float
@@ -187,7 +189,11 @@ class KernelMatrixPrediction:
                 {**asdict(outlier), "harmonics": list(harmonics)}
                 for outlier, harmonics in zip(self.outliers, self.harmonics, strict=True)
             ],
-            "bulk": {"intervals": [list(interval) for interval in self.intervals], "error": self.error},
+            "bulk": {
+                "intervals": [list(interval) for interval in self.intervals],
+                "edges": [asdict(edge) for edge in self.edges],
+                "error": self.error,
+            },
             "isotropic": self.isotropic,
             "spike": self.spike,
         }
@@ -201,6 +207,7 @@ def predict_kernel_matrix(setup: KernelMatrixSetup) -> KernelMatrixPrediction:
         outliers=matrix.outliers,
         harmonics=tuple(tuple(matrix.harmonic_overlaps(outlier, HARMONICS).tolist()) for outlier in matrix.outliers),
         intervals=matrix.intervals,
+        edges=matrix.edges,
         error=matrix.error,
         isotropic=kernel.isotropic,
         spike=kernel.spike,
