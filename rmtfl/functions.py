@@ -1,4 +1,4 @@
-"""The functions a link may use: how each is built in SymPy, and how it is evaluated by NumPy and mpmath.
+"""The functions a link may use: how each is built in SymPy, and evaluated by NumPy, the array API and mpmath.
 
 softplus and sigmoid are functions of their own, so that neither overflows where its defining formula would.
 """
@@ -6,6 +6,7 @@ softplus and sigmoid are functions of their own, so that neither overflows where
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import mpmath
@@ -95,6 +96,28 @@ NUMPY: dict[str, Any] = {
     "sigmoid": scipy.special.expit,
     "softplus": lambda x: np.logaddexp(0.0, x),
 }
+
+
+def array_api(xp: Any) -> dict[str, Any]:
+    """The functions of smooth pieces, by the names SymPy gives them, for arrays of a namespace of the array API.
+
+    The standard has no erf: it is taken from torch itself, or from CuPy's companion of SciPy.
+    """
+
+    def softplus_of(x: Any) -> Any:
+        return xp.logaddexp(xp.zeros_like(x), x)
+
+    def erf_of(x: Any) -> Any:
+        return xp.erf(x) if hasattr(xp, "erf") else import_module("cupyx.scipy.special").erf(x)
+
+    standard = ("asinh", "atan", "cos", "cosh", "exp", "log", "sin", "sinh", "sqrt", "tanh")
+    return {
+        **{name: getattr(xp, name) for name in standard},
+        "erf": erf_of,
+        "sigmoid": lambda x: xp.exp(-softplus_of(-x)),
+        "softplus": softplus_of,
+    }
+
 
 MPMATH: dict[str, Any] = {
     "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),

@@ -21,10 +21,11 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
+from array_api_compat import is_numpy_namespace
 from numpy.typing import NDArray
 
 from rmtfl.errors import BadInput
-from rmtfl.functions import FUNCTIONS, MPMATH, NUMPY, sigmoid, softplus
+from rmtfl.functions import FUNCTIONS, MPMATH, NUMPY, array_api, sigmoid, softplus
 
 X = sp.Symbol("x", real=True)
 
@@ -99,6 +100,10 @@ class Link:
     def numpy(self) -> Function:
         """A vectorised function of a float array; at a kink the right-hand piece holds."""
         return _numpy_pieces(self)
+
+    def over(self, xp: Any) -> Function:
+        """The same for arrays of a namespace of the array API, such as torch's; `numpy` itself for numpy's."""
+        return _array_pieces(self, xp)
 
     def piece_functions(self) -> tuple[Function, ...]:
         """One vectorised function for each piece, valid on (and analytic across) its closed interval."""
@@ -455,20 +460,47 @@ def _lambdify_mpmath(piece: sp.Expr) -> Callable[[Any], Any]:
     return function
 
 
+@lru_cache(maxsize=1024)
+def _lambdify_array(piece: sp.Expr, xp: Any) -> Function:
+    if not piece.has(X):
+        constant = float(piece)
+        return lambda x: xp.full_like(x, constant)
+    # The namespace's functions take arrays alone: a constant such as sqrt(2) becomes a number here.
+    expression = fast(piece)
+    numbers = {node: node.evalf(17) for node in sp.preorder_traversal(expression) if _needs_rounding(node)}
+    function: Function = sp.lambdify(X, expression.xreplace(numbers), modules=[array_api(xp)], cse=True)
+    return function
+
+
+def _needs_rounding(node: sp.Basic) -> bool:
+    """Whether a constant is neither a ratio, which Python divides, nor an integer that any library takes."""
+    return isinstance(node, sp.Expr) and node.is_number and (not node.is_Rational or abs(node.p) > 2**53)
+
+
 @lru_cache(maxsize=512)
 def _numpy_pieces(link: Link) -> Function:
-    pieces = link.piece_functions()
+    return _joined(link, link.piece_functions(), np)
+
+
+@lru_cache(maxsize=512)
+def _array_pieces(link: Link, xp: Any) -> Function:
+    if is_numpy_namespace(xp):
+        return _numpy_pieces(link)
+    return _joined(link, tuple(_lambdify_array(piece, xp) for piece in link.pieces), xp)
+
+
+def _joined(link: Link, pieces: tuple[Function, ...], xp: Any) -> Function:
     breakpoints = link.breakpoints
     if not breakpoints:
         return pieces[0]
 
     def evaluate(x: Array) -> Array:
-        x = np.asarray(x, dtype=float)
+        x = xp.asarray(x, dtype=xp.float64)
         # Each piece sees only its own side: beyond it, it may overflow.
-        result = pieces[0](np.minimum(x, breakpoints[0]))
+        result: Array = pieces[0](xp.clip(x, None, breakpoints[0]))
         for i, piece in enumerate(pieces[1:]):
-            end = breakpoints[i + 1] if i + 1 < len(breakpoints) else np.inf
-            result = np.where(x >= breakpoints[i], piece(np.clip(x, breakpoints[i], end)), result)
+            end = breakpoints[i + 1] if i + 1 < len(breakpoints) else None
+            result = xp.where(x >= breakpoints[i], piece(xp.clip(x, breakpoints[i], end)), result)
         return result
 
     return evaluate

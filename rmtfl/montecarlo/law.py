@@ -7,11 +7,15 @@ predicts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rmtfl.montecarlo.devices import HOST, Device, in_memory, open_device
+from rmtfl.montecarlo.threads import one_blas_thread
 
 Floats = NDArray[np.float64]
 
@@ -49,17 +53,20 @@ def samples(size: int, ratio: float) -> int:
     return max(1, round(size / ratio))
 
 
-def covariance(population: Floats, ratio: float, rng: np.random.Generator) -> Floats:
+def covariance(population: Floats, ratio: float, rng: np.random.Generator, device: Device = HOST) -> Any:
     """Return Σ^{1/2} X X^T Σ^{1/2} / n, Σ diagonal, X Gaussian of shape p x n with n = p/ratio rounded."""
     n = samples(population.size, ratio)
-    data = np.sqrt(population)[:, None] * rng.standard_normal((population.size, n))
-    return np.asarray(data @ data.T / n)
+    data = device.empty(population.size, n)
+    device.fill_normal(data, rng)
+    data *= device.array(np.sqrt(population))[:, None]
+    return data @ data.T / n
 
 
-def wigner(size: int, variance: float, centre: float, rng: np.random.Generator) -> Floats:
+def wigner(size: int, variance: float, centre: float, rng: np.random.Generator, device: Device = HOST) -> Any:
     """Return a symmetric Gaussian matrix whose law is the semicircle of the given variance and centre."""
-    g = rng.standard_normal((size, size))
-    return np.asarray((g + g.T) * np.sqrt(variance / (2 * size)) + centre * np.eye(size))
+    g = device.empty(size, size)
+    device.fill_normal(g, rng)
+    return (g + g.T) * math.sqrt(variance / (2 * size)) + device.array(centre * np.eye(size))
 
 
 def population(table: LawParameters) -> Floats:
@@ -71,36 +78,36 @@ def population(table: LawParameters) -> Floats:
     return np.concatenate([spikes, deal(table.atoms or (variance,), table.weights or (1.0,), rest)])
 
 
-def sample(table: LawParameters, rng: np.random.Generator) -> Floats:
+def sample(table: LawParameters, rng: np.random.Generator, device: Device = HOST) -> Any:
     """Return one p x p matrix that has the table's law and spikes, the i-th spike along the i-th axis.
 
     Args:
         table: Family, parameters, spikes and size.
         rng: Where the randomness comes from.
+        device: Whose array the matrix is.
     """
     if table.family == "semicircle":
         variance = 1.0 if table.variance is None else table.variance
-        matrix = wigner(table.size, variance, table.centre or 0.0, rng)
-        matrix[np.diag_indices(table.size)] += population(table)
-        return matrix
+        return wigner(table.size, variance, table.centre or 0.0, rng, device) + device.array(np.diag(population(table)))
     assert table.ratio is not None
-    return covariance(population(table), table.ratio, rng)
+    return covariance(population(table), table.ratio, rng, device)
 
 
-def observe(table: LawParameters, rng: np.random.Generator) -> dict[str, Floats]:
+def observe(table: LawParameters, rng: np.random.Generator, device: Device = HOST) -> dict[str, Floats]:
     """Return what one sampled matrix shows.
 
     Args:
         table: As for `sample`.
         rng: Where the randomness comes from.
+        device: What computes it.
 
     Returns:
         `eigenvalues`, ascending, shape (p,); `locations` and `overlaps`, one a spike: the eigenvalue whose
         eigenvector has the largest squared overlap with the spike's axis, and that overlap. For a subcritical
         spike both are of whatever bulk eigenvector happens to be closest.
     """
-    values, vectors = np.linalg.eigh(sample(table, rng))
-    squares = vectors[: len(table.spikes)] ** 2
+    found, vectors = device.xp.linalg.eigh(sample(table, rng, device))
+    values, squares = in_memory(found), in_memory(vectors[: len(table.spikes), :]) ** 2
     best = np.argmax(squares, axis=1)
     return {
         "eigenvalues": values,
@@ -109,9 +116,11 @@ def observe(table: LawParameters, rng: np.random.Generator) -> dict[str, Floats]
     }
 
 
-def trial(setup: LawRow, seed: np.random.SeedSequence) -> dict[str, Floats]:
-    """Return what `observe` does, of one matrix of a row of a law study."""
-    return observe(setup.law, np.random.default_rng(seed))
+def trial(setup: LawRow, seed: np.random.SeedSequence, *, device: str = "cpu") -> dict[str, Floats]:
+    """Return what `observe` does, of one matrix of a row of a law study, computed on the device of that name."""
+    place = open_device(device)
+    with one_blas_thread():
+        return observe(setup.law, np.random.default_rng(seed), place)
 
 
 def memory(setup: LawRow) -> int:

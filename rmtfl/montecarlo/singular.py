@@ -11,9 +11,13 @@ lies within the residual of s. Where the iteration does not get there, the full 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
+
+from rmtfl.montecarlo.devices import HOST, Device, in_memory
 
 Array = NDArray[np.float64]
 
@@ -23,76 +27,87 @@ SMALL = 150  # below this smaller side the full decomposition is as fast
 MOST_STEPS = 1000  # eight values at the edge of a bulk took 160 at N = 2000, and about N^{1/3} beyond
 
 
-def top_singular(matrix: Array, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
+def top_singular(matrix: Any, count: int, rng: np.random.Generator, device: Device = HOST) -> tuple[Array, Array]:
     """The `count` largest singular values and their right singular vectors.
 
     Args:
-        matrix: (N, d) array, finite.
+        matrix: (N, d) array of the device, finite.
         count: how many, at most min(N, d).
         rng: draws the starting vector.
+        device: where the matrix is.
 
     Returns:
-        values: (count,) descending.
-        vectors: (count, d), orthonormal rows.
+        values: (count,) descending, in memory.
+        vectors: (count, d), orthonormal rows, in memory.
     """
     if min(matrix.shape) > SMALL:
-        found = _lanczos(matrix, count, rng)
+        found = _lanczos(matrix, count, rng, device)
         if found is not None:
             return found
-    _, values, vectors = scipy.linalg.svd(matrix, full_matrices=False, check_finite=False)
-    return values[:count], np.ascontiguousarray(vectors[:count])
+    _, values, vectors = device.xp.linalg.svd(matrix, full_matrices=False)
+    return in_memory(values[:count]), np.ascontiguousarray(in_memory(vectors[:count, :]))
 
 
-def all_singular(matrix: Array) -> Array:
-    """All min(N, d) singular values, descending. The matrix is overwritten."""
-    # Transposed, a row-major array is in the order LAPACK works in, and is not copied.
-    values: Array = scipy.linalg.svdvals(matrix.T, overwrite_a=True, check_finite=False)
-    return values
+def all_singular(matrix: Any, device: Device = HOST) -> Array:
+    """All min(N, d) singular values, descending, in memory. The matrix may be overwritten."""
+    if isinstance(matrix, np.ndarray):
+        # Transposed, a row-major array is in the order LAPACK works in, and is not copied.
+        values: Array = scipy.linalg.svdvals(matrix.T, overwrite_a=True, check_finite=False)
+        return values
+    return in_memory(device.xp.linalg.svdvals(matrix))
 
 
-def _lanczos(matrix: Array, count: int, rng: np.random.Generator) -> tuple[Array, Array] | None:
+def _lanczos(matrix: Any, count: int, rng: np.random.Generator, device: Device = HOST) -> tuple[Array, Array] | None:
+    norm = device.xp.linalg.vector_norm
     steps = min(MOST_STEPS, *matrix.shape)
-    basis = np.empty((min(steps, 2 * SMALL) + 1, matrix.shape[1]))
+    basis = device.empty(min(steps, 2 * SMALL) + 1, matrix.shape[1])
     diagonal, upper = np.zeros(steps), np.zeros(steps)
-    basis[0] = rng.standard_normal(matrix.shape[1])
-    basis[0] /= np.linalg.norm(basis[0])
-    left = np.zeros(matrix.shape[0])
+    start = rng.standard_normal(matrix.shape[1])
+    basis[0, :] = device.array(start / np.linalg.norm(start))
+    left = device.zeros(matrix.shape[0])
     next_look = 5 * count
+    alpha = beta = 0.0
     for j in range(steps):
-        left *= -upper[j - 1]
-        left += matrix @ basis[j]
-        diagonal[j] = np.linalg.norm(left)
-        if diagonal[j] <= ROUNDING * diagonal[:j].max(initial=0):  # the basis spans an invariant space
+        left *= -beta
+        left += matrix @ basis[j, :]
+        diagonal[j] = alpha = float(norm(left))
+        if alpha <= ROUNDING * diagonal[:j].max(initial=0):  # the basis spans an invariant space
             return None
-        left /= diagonal[j]
+        left /= alpha
         right = left @ matrix
-        right -= diagonal[j] * basis[j]
+        right -= alpha * basis[j, :]
         for _ in range(2):  # twice is enough
-            right -= (basis[: j + 1] @ right) @ basis[: j + 1]
-        upper[j] = np.linalg.norm(right)
-        if upper[j] <= ROUNDING * diagonal[: j + 1].max():
+            right -= (basis[: j + 1, :] @ right) @ basis[: j + 1, :]
+        upper[j] = beta = float(norm(right))
+        if beta <= ROUNDING * diagonal[: j + 1].max():
             return None
         if j + 1 == next_look:
-            found = _ritz(matrix, basis[: j + 1], diagonal[: j + 1], upper[: j + 1], count)
+            found = _ritz(matrix, basis[: j + 1, :], diagonal[: j + 1], upper[: j + 1], count, device)
             if found is not None:
                 return found
             next_look += 20
-        if j + 1 == len(basis):
-            basis = np.concatenate([basis, np.empty_like(basis)])
-        basis[j + 1] = right / upper[j]
+        if j + 1 == basis.shape[0]:
+            larger = device.empty(2 * basis.shape[0], matrix.shape[1])
+            larger[: j + 1, :] = basis
+            basis = larger
+        basis[j + 1, :] = right / beta
     return None
 
 
-def _ritz(matrix: Array, basis: Array, diagonal: Array, upper: Array, count: int) -> tuple[Array, Array] | None:
+def _ritz(
+    matrix: Any, basis: Any, diagonal: Array, upper: Array, count: int, device: Device
+) -> tuple[Array, Array] | None:
     """The values and vectors that the bidiagonal gives, or None while a residual is above the tolerance."""
+    xp = device.xp
     bidiagonal = np.diag(diagonal) + np.diag(upper[:-1], 1)
-    left, values, right = scipy.linalg.svd(bidiagonal, check_finite=False)
-    if np.any(upper[-1] * np.abs(left[-1, :count]) > TOLERANCE * values[:count]):
+    left, estimates, right = scipy.linalg.svd(bidiagonal, check_finite=False)
+    if np.any(upper[-1] * np.abs(left[-1, :count]) > TOLERANCE * estimates[:count]):
         return None
-    image = matrix @ (right[:count] @ basis).T
-    lefts, values, turn = scipy.linalg.svd(image, full_matrices=False, check_finite=False)
-    vectors: Array = turn @ right[:count] @ basis
-    residual = np.linalg.norm(lefts.T @ matrix - values[:, None] * vectors, axis=1)
+    space = device.array(np.ascontiguousarray(right[:count])) @ basis
+    lefts, found, turn = xp.linalg.svd(matrix @ space.T, full_matrices=False)
+    vectors = turn @ space
+    residual = in_memory(xp.linalg.vector_norm(lefts.T @ matrix - found[:, None] * vectors, axis=1))
+    values = in_memory(found)
     if np.any(residual > TOLERANCE * values + ROUNDING * values[0]):
         return None
-    return values, vectors
+    return values, in_memory(vectors)

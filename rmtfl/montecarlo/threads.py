@@ -1,4 +1,4 @@
-"""One BLAS thread for as long as anything is being simulated.
+"""One thread of linear algebra for as long as anything is being simulated.
 
 How a product is split between threads decides the order of its sums, hence its last bits; one thread makes a trial the
 same whichever process runs it, and several workers use the cores better than several threads do.
@@ -6,29 +6,35 @@ same whichever process runs it, and several workers use the cores better than se
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
 _lock = threading.Lock()
 _users = 0
-_limit: Any = None
+_limits = ExitStack()
+_torch: Any = None  # once its threads are held
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Hold BLAS at one thread; the former number returns when the last of the users that overlap has left.
+    """Hold BLAS and, where it has been imported, torch at one thread; the last of the users to leave restores them.
 
-    The number of BLAS threads belongs to the whole process, so that trials in several threads of one process (an
-    executor of threads, a Dask worker) must not restore it under each other.
+    The number of threads belongs to the whole process, so that trials in several threads of one process (an executor
+    of threads, a Dask worker) must not restore it under each other.
     """
-    global _users, _limit
+    global _users, _torch
     with _lock:
         if _users == 0:
-            _limit = threadpool_limits(limits=1, user_api="blas")
+            _limits.enter_context(threadpool_limits(limits=1, user_api="blas"))
+        if _torch is None and "torch" in sys.modules:  # it may have been imported since the first user came
+            _torch = sys.modules["torch"]
+            _limits.callback(_torch.set_num_threads, _torch.get_num_threads())
+            _torch.set_num_threads(1)
         _users += 1
     try:
         yield
@@ -36,4 +42,5 @@ def one_blas_thread() -> Iterator[None]:
         with _lock:
             _users -= 1
             if _users == 0:
-                _limit.restore_original_limits()
+                _limits.close()
+                _torch = None

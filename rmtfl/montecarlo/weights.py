@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator, SeedSequence
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from rmtfl.errors import ToleranceNotMet
 from rmtfl.links import Link
+from rmtfl.montecarlo.devices import HOST, Device, in_memory, open_device
 from rmtfl.montecarlo.singular import all_singular, top_singular
 from rmtfl.montecarlo.threads import one_blas_thread
 from rmtfl.setup import Setup
@@ -30,7 +32,7 @@ VALUES = 8  # leading singular values kept: more than any threshold count in rea
 BLOCK = 256  # neurons handled at once: their preactivations stay in cache, and the products stay efficient
 
 
-def trial(setup: Setup, seed: SeedSequence, *, spectrum: bool = False) -> dict[str, Array]:
+def trial(setup: Setup, seed: SeedSequence, *, spectrum: bool = False, device: str = "cpu") -> dict[str, Array]:
     """Train one network and measure its first layer.
 
     The second layer, the weights, the batches and the starting vector of the iteration have streams of their own below
@@ -40,6 +42,7 @@ def trial(setup: Setup, seed: SeedSequence, *, spectrum: bool = False) -> dict[s
         setup: the setting; its width is a number.
         seed: of this trial; the same seed gives the same bits, in any process.
         spectrum: whether all singular values are wanted too.
+        device: the name of the one that trains and decomposes, for `rmtfl.montecarlo.devices.open_device`.
 
     Returns:
         singular_values: the k = min(8, N, d) largest singular values of the final W, descending.
@@ -49,30 +52,31 @@ def trial(setup: Setup, seed: SeedSequence, *, spectrum: bool = False) -> dict[s
     Raises:
         ToleranceNotMet: if the weights leave the range of doubles.
     """
+    place = open_device(device)
     with one_blas_thread():
-        weights = train(setup, seed)
-        values, vectors = top_singular(weights, min(VALUES, *weights.shape), _stream(seed, 2))
+        weights = train(setup, seed, place)
+        values, vectors = top_singular(weights, min(VALUES, *weights.shape), _stream(seed, 2), place)
         result = {"singular_values": values, "alignments": np.square(vectors[:, 0])}
         if spectrum:
-            result["spectrum"] = all_singular(weights)
+            result["spectrum"] = all_singular(weights, place)
     return result
 
 
-def train(setup: Setup, seed: SeedSequence) -> Array:
-    """The (N, d) first layer after the setting's last step; see `trial`."""
+def train(setup: Setup, seed: SeedSequence, device: Device = HOST) -> Any:
+    """The (N, d) first layer after the setting's last step, as an array of the device; see `trial`."""
     width, dimension = int(setup.sizes.width), setup.sizes.dimension
-    second_layer = _second_layer(setup, width, _stream(seed, 0))
-    weights = np.empty((width, dimension))
-    _stream(seed, 1).standard_normal(out=weights)
+    second_layer = device.array(_second_layer(setup, width, _stream(seed, 0)))
+    weights = device.empty(width, dimension)
+    device.fill_normal(weights, _stream(seed, 1))
     weights *= 1 / math.sqrt(dimension)
-    inputs = np.empty((setup.sizes.samples, dimension))
-    derivatives = np.empty((width, setup.sizes.samples))
+    inputs = device.empty(setup.sizes.samples, dimension)
+    derivatives = device.empty(width, setup.sizes.samples)
     for step in range(setup.training.steps):
         if step == 0 or setup.training.batches == "independent":
-            labels = _draw_batch(setup, inputs, _stream(seed, 3 + step))
+            labels = _draw_batch(setup, inputs, _stream(seed, 3 + step), device)
         with np.errstate(over="ignore", invalid="ignore"):
-            _gradient_step(setup, step, weights, second_layer, inputs, labels, derivatives)
-            finite = math.isfinite(float(np.vdot(weights, weights)))
+            _gradient_step(setup, step, weights, second_layer, inputs, labels, derivatives, device.xp)
+            finite = math.isfinite(sum(float(device.xp.sum(weights[rows, :] ** 2)) for rows in _blocks(width)))
         if not finite:
             raise ToleranceNotMet(
                 f"the simulated weights leave the range of doubles in step {step + 1} at width {width}; "
@@ -104,35 +108,35 @@ def _second_layer(setup: Setup, width: int, rng: Generator) -> Array:
             return math.sqrt(3) * (2.0 * rng.random(width) - 1.0)
 
 
-def _draw_batch(setup: Setup, inputs: Array, rng: Generator) -> Array:
-    rng.standard_normal(out=inputs)
+def _draw_batch(setup: Setup, inputs: Any, rng: Generator, device: Device) -> Any:
+    device.fill_normal(inputs, rng)
     target: Link = setup.data.target
-    labels = target.numpy()(inputs[:, 0].copy())
+    labels = target.numpy()(in_memory(inputs[:, 0]).copy())
     if setup.data.noise:
         labels = labels + float(setup.data.noise) * rng.standard_normal(len(labels))
-    return labels
+    return device.array(labels)
 
 
 def _gradient_step(
-    setup: Setup, step: int, weights: Array, second_layer: Array, inputs: Array, labels: Array, derivatives: Array
+    setup: Setup, step: int, weights: Any, second_layer: Any, inputs: Any, labels: Any, derivatives: Any, xp: Any
 ) -> None:
     """One step on `weights` in place; `derivatives` is working space."""
     width, samples = derivatives.shape
     activation: Link = setup.network.activation
-    value, slope = activation.numpy(), activation.derivative().numpy()
+    value, slope = activation.over(xp), activation.derivative().over(xp)
     residual = labels
     for rows in _blocks(width):
-        preactivations = weights[rows] @ inputs.T
-        derivatives[rows] = slope(preactivations)
+        preactivations = weights[rows, :] @ inputs.T
+        derivatives[rows, :] = slope(preactivations)
         if setup.training.loss == "squared":
             residual = residual - (second_layer[rows] @ value(preactivations)) / width
     rate = setup.training.step_size(step, width) / samples
     for rows in _blocks(width):
-        derivatives[rows] *= residual
-        derivatives[rows] *= (rate * second_layer[rows])[:, None]
-        weights[rows] += derivatives[rows] @ inputs
+        derivatives[rows, :] *= residual
+        derivatives[rows, :] *= (rate * second_layer[rows])[:, None]
+        weights[rows, :] += derivatives[rows, :] @ inputs
 
 
 def _blocks(width: int) -> Iterator[slice]:
     for start in range(0, width, BLOCK):
-        yield slice(start, start + BLOCK)
+        yield slice(start, min(start + BLOCK, width))
