@@ -55,7 +55,7 @@ def trial(setup: Setup, seed: SeedSequence, *, spectrum: bool = False, device: s
     place = open_device(device)
     with one_blas_thread():
         weights = train(setup, seed, place)
-        values, vectors = top_singular(weights, min(VALUES, *weights.shape), _stream(seed, 2), place)
+        values, vectors = top_singular(weights, min(VALUES, *weights.shape), stream(seed, 2), place)
         result = {"singular_values": values, "alignments": np.square(vectors[:, 0])}
         if spectrum:
             result["spectrum"] = all_singular(weights, place)
@@ -65,15 +65,15 @@ def trial(setup: Setup, seed: SeedSequence, *, spectrum: bool = False, device: s
 def train(setup: Setup, seed: SeedSequence, device: Device = HOST) -> Any:
     """The (N, d) first layer after the setting's last step, as an array of the device; see `trial`."""
     width, dimension = int(setup.sizes.width), setup.sizes.dimension
-    second_layer = device.array(_second_layer(setup, width, _stream(seed, 0)))
+    second_layer = device.array(_second_layer(setup, width, stream(seed, 0)))
     weights = device.empty(width, dimension)
-    device.fill_normal(weights, _stream(seed, 1))
+    device.fill_normal(weights, stream(seed, 1))
     weights *= 1 / math.sqrt(dimension)
     inputs = device.empty(setup.sizes.samples, dimension)
     derivatives = device.empty(width, setup.sizes.samples)
     for step in range(setup.training.steps):
         if step == 0 or setup.training.batches == "independent":
-            labels = _draw_batch(setup, inputs, _stream(seed, 3 + step), device)
+            labels = _draw_batch(setup, inputs, stream(seed, 3 + step), device)
         with np.errstate(over="ignore", invalid="ignore"):
             _gradient_step(setup, step, weights, second_layer, inputs, labels, derivatives, device.xp)
             finite = math.isfinite(sum(float(device.xp.sum(weights[rows, :] ** 2)) for rows in _blocks(width)))
@@ -85,6 +85,13 @@ def train(setup: Setup, seed: SeedSequence, device: Device = HOST) -> Any:
     return weights
 
 
+def last_batch(setup: Setup, seed: SeedSequence) -> tuple[Array, Array]:
+    """The inputs (n, d) and labels (n,) that the last step of `train` used."""
+    inputs = np.empty((setup.sizes.samples, setup.sizes.dimension))
+    step = setup.training.steps - 1 if setup.training.batches == "independent" else 0
+    return inputs, in_memory(_draw_batch(setup, inputs, stream(seed, 3 + step), HOST))
+
+
 def memory(setup: Setup, *, spectrum: bool = False) -> int:
     """The bytes that one trial needs at its peak, but for the Python process itself."""
     width, dimension, samples = int(setup.sizes.width), setup.sizes.dimension, setup.sizes.samples
@@ -93,7 +100,8 @@ def memory(setup: Setup, *, spectrum: bool = False) -> int:
     return 8 * max(training, width * dimension + basis + (64 * min(width, dimension) if spectrum else 0))
 
 
-def _stream(seed: SeedSequence, index: int) -> Generator:
+def stream(seed: SeedSequence, index: int) -> Generator:
+    """One of a trial's independent streams of randomness."""
     # Not seed.spawn, which counts its calls: a trial must not depend on what was drawn from the same seed before.
     return np.random.default_rng(SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, index)))
 

@@ -71,9 +71,9 @@ class Draws:
 def quenched(case, seed):
     """The pencil of one network's own second layer and first batch, one node each."""
     width, samples, dimension = case.sizes.width, case.sizes.samples, case.sizes.dimension
-    a = weights._second_layer(case, width, weights._stream(seed, 0))
+    a = weights._second_layer(case, width, weights.stream(seed, 0))
     inputs = np.empty((samples, dimension))
-    y = weights._draw_batch(case, inputs, weights._stream(seed, 3))
+    y = weights._draw_batch(case, inputs, weights.stream(seed, 3))
     z = inputs[:, 0]
     found = nodes.Labels(y, np.full(samples, 1 / samples), z, z * z)
     second = (a, np.full(width, 1 / width))
@@ -155,7 +155,7 @@ class TestFrame:
         built, stats = quenched(case, seed), statistics(case)
         samples, dimension = case.sizes.samples, case.sizes.dimension
         X = np.empty((samples, dimension))
-        y = weights._draw_batch(case, X, weights._stream(seed, 3))
+        y = weights._draw_batch(case, X, weights.stream(seed, 3))
         point = pencil.at(built, (1.2 * branch.follow(built, 50.0).edge) ** 2 + 1e-9j)
         real = replace(point, **{name: getattr(point, name).real for name in ("G", "delta", "load", "constant")})
         real = replace(real, J=tuple(j.real for j in point.J), B=tuple(b.real for b in point.B))
