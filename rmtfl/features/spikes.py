@@ -1,17 +1,19 @@
 """Outliers of the conjugate kernel: the feature spikes, the mean spike among them, above the bulk.
 
 The mean K(a, t) of the features is joined by what is of order one beside it: the component of each row along the
-directions of training, and the norms ‖x‖² of samples and ‖w'‖² of rows, which move E σ by ½ E σ'' each. An eigenvalue z
-outside the bulk is where the largest eigenvalues of
+directions of training, and the norms ‖x‖² of samples and ‖w'‖² of rows, which move E σ by ½ E σ'' each. As functions of
+a neuron these are orthogonal, with masses D = mass/(1 + δ) each; as functions of a sample they have a Gram matrix. An
+eigenvalue outside the bulk is where one of
 
-    ñ x D^{1/2} Gram D^{1/2},    x = −Q(z),   D = mass/(1 + δ),
+    ñ x D^{1/2} Gram D^{1/2},    x = −Q(z),
 
-pass 1, Gram the Gram matrix of these functions of a sample (theory/features.md, `features.spikes`).
+passes 1 (theory/features.md, `features.spikes`). `finite_width` keeps the step sizes finite, `limit` lets s → 0.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,8 +36,8 @@ class Spike:
 
     Attributes:
         location: z.
-        alignment: |ỹ^T û|²/ñ with fresh labels.
-        constant: the squared overlap of its left function of a sample with the constant: near 1 for the mean spike.
+        alignment: |ỹ^T û|²/ñ with fresh labels ỹ.
+        constant: the same for a constant in place of the labels: near 1 for the mean spike.
     """
 
     location: float
@@ -43,63 +45,38 @@ class Spike:
     constant: float
 
 
+@dataclass(frozen=True)
 class Spiked:
-    """The finite-rank part on top of a bulk.
+    """A bulk with functions of a sample on top of it.
 
-    Args:
-        operator: of the layer.
-        target: y_k = E[ĥ_k(z) y].
-        dimension: d.
-        samples: ñ.
-        width: N.
+    Attributes:
+        bulk: of what is neither mean nor shared.
+        gram: ñ times the Gram matrix of the functions, shape (k, k).
+        masses: D at a point of the bulk, shape (k,).
+        label: √ñ times the mean product of each with the label.
+        one: √ñ times the mean of each.
     """
 
-    def __init__(
-        self, operator: FeatureOperator, target: Array, dimension: float, samples: float, width: float
-    ) -> None:
-        neurons = operator.neurons
-        frame = neurons.mean.shape[1]
-        count = neurons.a.size
-        self.samples, self.weight = samples, neurons.weight
-        self.square, self.curved = operator.linear**2, operator.curvature / math.sqrt(2 * dimension)
-        gram = np.zeros((count + frame + 1, count + frame + 1))
-        gram[:count, :count] = operator.kernel + np.multiply.outer(self.curved, self.curved)
-        gram[:count, count:-1] = operator.along / math.sqrt(dimension)
-        gram[:count, -1] = operator.coefficients[0]
-        gram[count:-1, :count], gram[-1, :count] = gram[:count, count:-1].T, gram[:count, -1]
-        gram[count:-1, count:-1] = np.eye(frame) / dimension
-        gram[-1, -1] = 1
-        self.gram, self.frame = gram, frame
-        first = target[1] if target.size > 1 else 0.0
-        along = np.zeros(frame)
-        along[0] = first / math.sqrt(dimension)
-        self.label = np.concatenate([operator.against_target(target), along, target[:1]])
-        self.bulk = Bulk(neurons.weight, operator.linear, operator.residual, width / dimension, samples / dimension)
+    bulk: Bulk
+    gram: Array
+    masses: Callable[[Point], Array]
+    label: Array
+    one: Array
 
     def outliers(self) -> list[Spike]:
         """The eigenvalues above the bulk, descending."""
         edge = self.bulk.edge
-        above = int(np.sum(self._values(edge) > 1))
-        return [self._spike(j, edge) for j in range(above)]
-
-    def _root(self, point: Point) -> Array:
-        curved = float(self.weight @ (point.load * self.curved**2))
-        masses = np.concatenate([self.weight * point.load, np.full(self.frame, point.linear), [curved]])
-        return np.asarray(np.sqrt(masses))
+        above = int(np.sum(np.linalg.eigvalsh(self._matrix(edge)) > 1))
+        return [self._spike(self.gram.shape[0] - 1 - j, edge) for j in range(above)]
 
     def _matrix(self, point: Point) -> Array:
-        root = self._root(point)
-        return np.asarray(self.samples * point.x * root[:, None] * self.gram * root)
-
-    def _values(self, point: Point) -> Array:
-        return np.asarray(np.linalg.eigvalsh(self._matrix(point))[::-1])
+        root = np.sqrt(self.masses(point))
+        return np.asarray(point.x * root[:, None] * self.gram * root)
 
     def _spike(self, index: int, edge: Point) -> Spike:
-        size = self.gram.shape[0] - 1 - index
-
         def excess(log_x: float) -> float:
-            point = self._point(log_x)
-            return math.log(scipy.linalg.eigvalsh(self._matrix(point), subset_by_index=(size, size))[0])
+            matrix = self._matrix(self._point(log_x))
+            return math.log(scipy.linalg.eigvalsh(matrix, subset_by_index=(index, index))[0])
 
         high = math.log(edge.x)
         low = high - 1
@@ -107,16 +84,89 @@ class Spiked:
             low -= 2
         log_x = float(brentq(excess, low, high, xtol=ROOT))
         point = self._point(log_x)
-        _, vectors = scipy.linalg.eigh(self._matrix(point), subset_by_index=(size, size))
-        f = vectors[:, 0] * self._root(point)
-        up, down = self._point(min(log_x + DIFFERENCE, high)), self._point(log_x - DIFFERENCE)
-        rise = math.exp(excess(math.log(up.x))) - math.exp(excess(math.log(down.x)))
-        slope = rise / (down.z - up.z)  # −dλ/dz
-        alignment = self.samples * point.x**2 * float(f @ self.label) ** 2 / slope
-        constant = self.samples * point.x * float(f @ self.gram[:, -1]) ** 2
+        _, vectors = scipy.linalg.eigh(self._matrix(point), subset_by_index=(index, index))
+        above, below = min(log_x + DIFFERENCE, high), log_x - DIFFERENCE
+        rise = math.exp(excess(above)) - math.exp(excess(below))
+        slope = rise / (self._point(below).z - self._point(above).z)  # −dλ/dz
+        function = vectors[:, 0] * np.sqrt(self.masses(point))
+        alignment = point.x**2 * float(function @ self.label) ** 2 / slope
+        constant = point.x**2 * float(function @ self.one) ** 2 / slope
         return Spike(point.z, alignment, constant)
 
     def _point(self, log_x: float) -> Point:
         point = self.bulk.at(math.exp(log_x))
-        assert point is not None
+        assert point is not None  # between 0 and the edge there is always a solution
         return point
+
+
+def finite_width(operator: FeatureOperator, target: Array, width: float, dimension: float, samples: float) -> Spiked:
+    """The spikes of a layer.
+
+    Args:
+        operator: of the layer.
+        target: y_k = E[ĥ_k(z) y].
+        width: N.
+        dimension: d.
+        samples: ñ, of fresh ones.
+    """
+    neurons = operator.neurons
+    count, frame = neurons.a.size, neurons.mean.shape[1]
+    curved = operator.curvature / math.sqrt(2 * dimension)
+    gram = np.zeros((count + frame + 1, count + frame + 1))
+    gram[:count, :count] = operator.kernel + np.multiply.outer(curved, curved)
+    gram[:count, count:-1] = operator.along / math.sqrt(dimension)
+    gram[:count, -1] = operator.coefficients[0]
+    gram[count:, :count] = gram[:count, count:].T
+    gram[count:-1, count:-1] = np.eye(frame) / dimension
+    gram[-1, -1] = 1
+    along = np.zeros(frame)
+    along[0] = target[1] / math.sqrt(dimension)
+
+    def masses(point: Point) -> Array:
+        norms = float(neurons.weight @ (point.load * curved**2))
+        return np.concatenate([neurons.weight * point.load, np.full(frame, point.linear), [norms]])
+
+    return Spiked(
+        bulk=Bulk(neurons.weight, operator.linear, operator.residual, width / dimension, samples / dimension),
+        gram=samples * gram,
+        masses=masses,
+        label=math.sqrt(samples) * np.concatenate([operator.against_target(target), along, target[:1]]),
+        one=math.sqrt(samples) * np.concatenate([operator.coefficients[0], np.zeros(frame), [1.0]]),
+    )
+
+
+def limit(
+    coefficients: Array,
+    variance: float,
+    direction: tuple[float, float],
+    target: Array,
+    ratios: tuple[float, float],
+) -> Spiked:
+    """The spikes of order one as N → ∞ after steps with α = 0, where s → 0 and only the linear part of σ sees them.
+
+    Args:
+        coefficients: s_0, s_1, s_2 of σ; an s_0 other than 0 has a mean spike of order N beside what is given here.
+        variance: E σ² − s_0².
+        direction: (‖m‖, ⟨m, β⟩) of the mean row m = Σ η_t μ₁ b_t, in units of ā/√N.
+        target: y_k = E[ĥ_k(z) y].
+        ratios: ψ = N/d and ñ/d.
+    """
+    psi, ratio = ratios
+    mean, slope, curve = (float(s) for s in coefficients[:3])
+    norm, overlap = direction
+    bulk = Bulk(np.ones(1), np.array([slope]), np.array([variance - slope**2]), psi, ratio)
+    # Functions: ā times the direction of training, the rows' own component along it; without a mean spike the norms.
+    shared = slope * norm / math.sqrt(psi)
+    gram = ratio * np.array([[shared**2, shared], [shared, 1.0]])
+    label = math.sqrt(ratio) * target[1] * (overlap / norm) * np.array([shared, 1.0])
+    one = np.zeros(2)
+    free = mean == 0 and curve != 0
+    if free:
+        gram = scipy.linalg.block_diag(gram, ratio * curve**2, 1.0)
+        label, one = np.concatenate([label, [0.0, target[0]]]), np.array([0.0, 0.0, 0.0, 1.0])
+
+    def masses(point: Point) -> Array:
+        load = float(point.load[0])
+        return np.array([load, point.linear, load, ratio * curve**2 * load] if free else [load, point.linear])
+
+    return Spiked(bulk, gram, masses, label, one)
