@@ -182,6 +182,9 @@ def validate(
     scheduler: Annotated[
         str | None, typer.Option("--scheduler", metavar="ADDRESS", help="An existing Dask scheduler, tcp://host:port.")
     ] = None,
+    device: Annotated[
+        str, typer.Option("--device", metavar="NAME", help="What computes: cpu, cuda, cuda:1, cupy:cuda or torch:cpu.")
+    ] = "cpu",
     force: Annotated[
         bool, typer.Option("--force", help="Start anew; an old store is kept under another name.")
     ] = False,
@@ -191,7 +194,9 @@ def validate(
     study = read(study_file)
     path = _store_path(study_file, store)
     with Terminal() as watcher:
-        results = run_study(study, path, workers=workers, scheduler=scheduler, force=force, watcher=watcher)
+        results = run_study(
+            study, path, workers=workers, scheduler=scheduler, device=device, force=force, watcher=watcher
+        )
     _verdict(results, as_json)
 
 

@@ -159,6 +159,7 @@ class Results:
         rows: in study order.
         judged: the number of judged comparisons, which the family level is divided by.
         findings: what is shown of the study as a whole.
+        device: the kind that the trials ran on, where a store says so.
     """
 
     title: str
@@ -166,6 +167,7 @@ class Results:
     rows: tuple[RowResult, ...]
     judged: int
     findings: tuple[Finding, ...] = ()
+    device: str | None = None
 
     @property
     def agree(self) -> bool:
@@ -198,6 +200,7 @@ class Results:
             "agreement": self.agree,
             "judged": self.judged,
             "family_level": FAMILY_LEVEL,
+            "device": self.device,
             "rows": [
                 {
                     "inputs": dict(result.row.inputs),

@@ -6,6 +6,7 @@ modules that predict, simulate and draw need not know one another. What each fun
 - predict(setup) returns an object whose `as_json()` is the prediction's document;
 - certificate(setup) returns the document of what of it is proved, and to how many digits;
 - trial(setup, seed) returns the numbers of one simulated draw, as arrays by name, and memory(setup) the bytes it needs;
+  where `devices` is true, trial takes the name of one as the keyword `device`;
 - quantities(setup, prediction, trials) yields the `rmtfl.compare.Quantity` of one row, from what a store holds of it;
 - summary(setup, prediction) returns the `rmtfl.tables.Sheet` that `predict` prints for one row;
 - diagnostics(setup, prediction, trials) yields the `rmtfl.compare.Finding`s shown of one simulated row, and
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any, Literal
 
@@ -49,6 +51,7 @@ class Observable:
         predict: the prediction.
         certificate: what of it is proved.
         trial: one simulated draw.
+        devices: whether it can be drawn on other devices than the CPU with numpy.
         memory: what it needs.
         quantities: what is compared with what.
         diagnostics: what is shown of a row beside that.
@@ -65,6 +68,7 @@ class Observable:
     summary: str
     certificate: str | None = None
     trial: str | None = None
+    devices: bool = False
     memory: str | None = None
     quantities: str | None = None
     diagnostics: str | None = None
@@ -81,6 +85,20 @@ class Observable:
     def offers(self, role: Role) -> bool:
         """Whether the observable has a function for a role."""
         return getattr(self, role) is not None
+
+    def trial_on(self, device: str) -> Callable[..., Any]:
+        """The function that draws once, on the device of a name.
+
+        Raises:
+            BadInput: if the observable is simulated by numpy alone.
+        """
+        if not self.devices:
+            offering = ", ".join(other.name for other in _ALL if other.devices)
+            raise BadInput(
+                f"key 'device': value {device}: {self.name} studies are simulated on cpu alone; "
+                f"expected cpu, or an observable of {offering}"
+            )
+        return partial(self.function("trial"), device=device)
 
     def function(self, role: Role) -> Callable[..., Any]:
         """The function that plays a role.
@@ -108,6 +126,7 @@ _ALL = (
         predict="rmtfl.weights:predict",
         summary="rmtfl.weights.summary:summary",
         trial="rmtfl.montecarlo.record:trial",
+        devices=True,
         memory="rmtfl.montecarlo.record:memory",
         quantities="rmtfl.weights.compare:quantities",
         diagnostics="rmtfl.weights.diagnostics:diagnostics",
@@ -153,6 +172,7 @@ _ALL = (
         summary="rmtfl.laws.summary:summary",
         certificate="rmtfl.laws.certificate:certificate",
         trial="rmtfl.montecarlo.law:trial",
+        devices=True,
         memory="rmtfl.montecarlo.law:memory",
         quantities="rmtfl.laws.compare:quantities",
         diagnostics="rmtfl.laws.compare:diagnostics",

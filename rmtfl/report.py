@@ -82,7 +82,7 @@ def report(study: Study, results: Results, trials: Sequence[Trials], source: str
         ("Predicted and simulated", _comparisons(results)),
         ("Shown, not judged", _shown(results)),
         ("Predictions", _predictions(study, results)),
-        ("How to reproduce it", _reproduce(study, source)),
+        ("How to reproduce it", _reproduce(study, source, results.device)),
     ]
     body = "\n".join(
         f"<section>\n<h2>{heading}</h2>\n{content}\n</section>"
@@ -192,9 +192,10 @@ def _predictions(study: Study, results: Results) -> Iterator[str]:
         yield f"<details>\n<summary>{label}</summary>\n{content}\n</details>"
 
 
-def _reproduce(study: Study, source: str) -> Iterator[str]:
+def _reproduce(study: Study, source: str, device: str | None) -> Iterator[str]:
     name = study.path.name if study.path else "study.toml"
-    commands = f"rmtfl validate {name}\nrmtfl table {name} --format markdown\nrmtfl report {name} -o report"
+    place = "" if device in (None, "numpy:cpu") else f" --device {device}"
+    commands = f"rmtfl validate {name}{place}\nrmtfl table {name} --format markdown\nrmtfl report {name} -o report"
     yield f"<p>With rmtfl {escape(__version__)}, and the study below as {escape(name)}:</p>"
     yield f"<pre>{escape(commands)}</pre>"
     yield "<p>The seed is in the study: the same numbers come out to the last bit, whatever runs the trials.</p>"

@@ -1,5 +1,8 @@
 """The store of a study: one SQLite file of inputs, seeds, every trial's numbers to the last bit, timings, predictions.
 
+Trials of another version of the code, or from another kind of device, agree with a store's to rounding only, and are
+not added to it: with a store, the same study gives the same bits again.
+
 A store belongs to a study as long as the two share a simulated setting, the observable and the seed: rows may be added
 or left out, and trials added, and what was simulated before is used again. What is asked of the theory alone does not
 tell settings apart (see `rmtfl.montecarlo.run.identity`), so that rows that differ only in it share their trials.
@@ -27,18 +30,21 @@ from numpy.typing import NDArray
 
 from rmtfl import __version__
 from rmtfl.errors import BadInput
+from rmtfl.montecarlo.devices import HOST
 from rmtfl.montecarlo.run import Job, identity, trial_seed
 from rmtfl.study import Row, Study
 
 Array = NDArray[np.float64]
 
 HEADER = b"SQLite format 3\0"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x524D_5446  # "RMTF": tells our files from other SQLite files
 BUSY_SECONDS = 30.0  # a commit takes milliseconds; a disk that is busy for longer is reported
 
 _TABLES = """
-CREATE TABLE study (observable TEXT NOT NULL, seed TEXT NOT NULL, title TEXT NOT NULL, code_version TEXT NOT NULL);
+CREATE TABLE study (
+    observable TEXT NOT NULL, seed TEXT NOT NULL, title TEXT NOT NULL,
+    code_version TEXT NOT NULL, device TEXT NOT NULL);
 CREATE TABLE settings (id INTEGER PRIMARY KEY, inputs TEXT NOT NULL UNIQUE, spawn_key TEXT NOT NULL);
 CREATE TABLE runs (id INTEGER PRIMARY KEY AUTOINCREMENT);
 CREATE TABLE claims (
@@ -62,10 +68,13 @@ class Store:
         moved_aside: where `force` moved the file that was there before, if it did.
     """
 
-    def __init__(self, path: Path, study: Study, connection: sqlite3.Connection, moved_aside: Path | None) -> None:
+    def __init__(
+        self, path: Path, study: Study, connection: sqlite3.Connection, moved_aside: Path | None, device: str
+    ) -> None:
         self.path = path
         self.moved_aside = moved_aside
         self._study = study
+        self._asked_device = device
         self._connection = connection
         self._setups = {identity(study.observable, row.setup): row.setup for row in study.simulable}
         self._settings: dict[str, int] = {}
@@ -73,13 +82,14 @@ class Store:
         self._run: tuple[int, sqlite3.Connection] | None = None
 
     @classmethod
-    def open(cls, path: Path, study: Study, force: bool = False) -> Self:
+    def open(cls, path: Path, study: Study, force: bool = False, device: str = HOST.kind) -> Self:
         """Open the store of a study; it is made where there is none.
 
         Args:
             path: of the file.
             study: whose rows are to be stored or read.
             force: start anew; a file that is there is moved aside, to the first free name of `path`.old1, .old2, ...
+            device: the kind that trials are going to run on; nothing asks for it where none are claimed.
 
         Raises:
             BadInput: if the file is not a store, is damaged, has another schema, or belongs to another study, or if
@@ -89,7 +99,7 @@ class Store:
         with _reporting(path):
             connection = _connect(path)
             try:
-                store = cls(path, study, connection, moved)
+                store = cls(path, study, connection, moved, device)
                 store._adopt()
             except BaseException:
                 connection.close()
@@ -118,6 +128,18 @@ class Store:
 
     # -------------------------------------------------------------------------------------------- trials
 
+    @property
+    def size(self) -> int:
+        """The number of trials of the study, done or not."""
+        return len(self._setups) * self._study.montecarlo.trials
+
+    @property
+    def device(self) -> str:
+        """The kind of device that its trials ran on."""
+        with _reporting(self.path):
+            (device,) = self._connection.execute("SELECT device FROM study").fetchone()
+        return str(device)
+
     def pending(self) -> list[Job]:
         """The study's trials that have no result yet, in study order, whoever has them in hand."""
         with _reporting(self.path):
@@ -135,7 +157,7 @@ class Store:
         """Take at most `count` trials that are neither done nor in the hands of another run that lives.
 
         Raises:
-            BadInput: if the store was begun by another version of the code, whose trials may differ.
+            BadInput: if the store was begun by another version of the code or on another kind of device.
         """
         with _reporting(self.path):
             if not self._todo:
@@ -143,7 +165,7 @@ class Store:
             taken: list[Job] = []
             if not self._todo or count < 1:
                 return taken
-            self._refuse_other_code()
+            self._refuse_other_arithmetic()
             with _transaction(self._connection):
                 number = self._register()
                 while self._todo and len(taken) < count:
@@ -227,8 +249,8 @@ class Store:
             begun = self._connection.execute("SELECT observable, seed FROM study").fetchone()
             if begun is None:
                 self._connection.execute(
-                    "INSERT INTO study VALUES (?, ?, ?, ?)",
-                    (self._study.observable, seed, self._study.title, __version__),
+                    "INSERT INTO study VALUES (?, ?, ?, ?, ?)",
+                    (self._study.observable, seed, self._study.title, __version__, self._asked_device),
                 )
                 begun = (self._study.observable, seed)
             _refuse_other_study(self.path, "observable", begun[0], self._study.observable)
@@ -246,12 +268,18 @@ class Store:
                     stored[inputs] = added.lastrowid
         self._settings = stored
 
-    def _refuse_other_code(self) -> None:
-        (version,) = self._connection.execute("SELECT code_version FROM study").fetchone()
+    def _refuse_other_arithmetic(self) -> None:
+        version, device = self._connection.execute("SELECT code_version, device FROM study").fetchone()
+        instead = "--force to start anew (the old file is kept under another name), or another file"
         if version != __version__:
             raise BadInput(
                 f"{self.path}: was begun by version {version} and this is {__version__}: their trials are not mixed; "
-                "use --force to start anew (the old file is kept under another name), or another file"
+                f"use {instead}"
+            )
+        if device != self._asked_device:
+            raise BadInput(
+                f"{self.path}: was begun on device {device} and this run is on {self._asked_device}: their trials "
+                f"agree to rounding only, and are not mixed; use --device {device}, {instead}"
             )
 
     def _register(self) -> int:

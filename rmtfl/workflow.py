@@ -60,6 +60,7 @@ def validate(
     *,
     workers: int | None = None,
     scheduler: str | None = None,
+    device: str = "cpu",
     force: bool = False,
     watcher: Watcher | None = None,
 ) -> Results:
@@ -70,6 +71,7 @@ def validate(
         path: of its store, made where there is none, resumed where there is one.
         workers: the number of worker processes; None for what the machine allows.
         scheduler: the address of a Dask scheduler to use instead.
+        device: the name of what computes a trial (`rmtfl.montecarlo.devices.open_device`), on each worker.
         force: whether to start anew; an old store is kept under another name.
         watcher: is told of progress.
 
@@ -77,8 +79,9 @@ def validate(
         BadInput, ToleranceNotMet: before anything is simulated, if a prediction cannot be made or the trials do not
             fit into memory.
     """
+    from rmtfl.montecarlo.devices import HOST, kind, open_device
     from rmtfl.montecarlo.executors import open_pool
-    from rmtfl.montecarlo.memory import fitting_workers
+    from rmtfl.montecarlo.memory import fitting_workers, shown_bytes
     from rmtfl.montecarlo.run import run
     from rmtfl.store import Store
 
@@ -86,16 +89,23 @@ def validate(
     if not study.simulable:
         raise BadInput(f"{study.path}: key 'sizes.width': value limit: expected at least one width to simulate")
     trial, memory = study.kind.function("trial"), study.kind.function("memory")
+    if kind(device) != HOST.kind:
+        trial = study.kind.trial_on(device)
+    place = HOST if scheduler is not None else open_device(device)
     predictions = predict_rows(study)
+    needs = {row.label: memory(row.setup) for row in study.simulable}
     if scheduler is None:
-        workers = fitting_workers({row.label: memory(row.setup) for row in study.simulable}, workers)
-    with Store.open(path, study, force=force) as store:
+        workers = fitting_workers(needs, workers, device=place)
+    with Store.open(path, study, force=force, device=kind(device)) as store:
         if store.moved_aside:
             watcher.remark(f"the old store is kept as {store.moved_aside}")
         for row, prediction in zip(study.rows, predictions, strict=True):
             store.save_prediction(row, prediction)
-        missing = len(store.pending())
+        missing, done = len(store.pending()), store.size - len(store.pending())
+        if done:
+            watcher.remark(f"{done} of {store.size} trials were already there")
         if missing:
+            watcher.remark(f"{missing} trials to do, of up to {shown_bytes(max(needs.values()))} of memory each")
             watcher.progress(0, missing)
             with open_pool(min(workers or 1, missing), scheduler) as pool:
                 for done, _ in enumerate(run(store, trial, pool), 1):
@@ -127,7 +137,8 @@ def _compared(study: Study, store: Store) -> tuple[Results, list[Draws]]:
         if prediction is None:
             raise BadInput(_placed(study, row, f"{store.path} holds no prediction of it; `rmtfl validate` makes it"))
         rows.append((row, prediction, store.trials(row) if row in study.simulable else {}))
-    return compare_rows(study, rows), [trials for _, _, trials in rows]
+    results = replace(compare_rows(study, rows), device=store.device)
+    return results, [trials for _, _, trials in rows]
 
 
 def compare_spectrum(

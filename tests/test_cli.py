@@ -133,7 +133,7 @@ class TestValidate:
     def test_agreement_exits_0(self, validated):
         assert "outlier 1" in validated.stdout and "all agree" in validated.stdout
         assert "disagree" not in validated.stdout
-        assert validated.stderr == ""
+        assert "MiB of memory each" in validated.stderr and validated.stderr.count("\n") == 1
 
     def test_disagreement_exits_1(self, study, predicting):
         predicting(simulated_prediction(shift=1.5))
@@ -161,6 +161,7 @@ class TestValidate:
         before = store.read_bytes()
         again = run("validate", study, "--workers", 1)
         assert again.stdout == validated.stdout
+        assert again.stderr == "rmtfl: 6 of 6 trials were already there\n"
         assert len(store.read_bytes()) == len(before)
 
     def test_force_keeps_the_old_store(self, study, validated):

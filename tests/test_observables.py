@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import fields, replace
 
 import pytest
@@ -10,7 +11,9 @@ from rmtfl.errors import BadInput
 from rmtfl.observables import OBSERVABLES
 from rmtfl.setup import Table
 
-ROLES = [field.name for field in fields(next(iter(OBSERVABLES.values()))) if field.name not in ("name", "model")]
+ROLES = [
+    field.name for field in fields(next(iter(OBSERVABLES.values()))) if field.name not in ("name", "model", "devices")
+]
 
 
 @pytest.mark.parametrize("name", OBSERVABLES)
@@ -21,6 +24,19 @@ def test_every_function_is_there(name):
     for role in ROLES:
         if getattr(observable, role) is not None:
             assert callable(observable.function(role))
+
+
+@pytest.mark.parametrize("name", OBSERVABLES)
+def test_trials_take_a_device_where_they_say_so(name):
+    observable = OBSERVABLES[name]
+    if observable.trial is None:
+        return
+    assert ("device" in inspect.signature(observable.function("trial")).parameters) == observable.devices
+    if observable.devices:
+        assert observable.trial_on("cuda:1").keywords == {"device": "cuda:1"}
+    else:
+        with pytest.raises(BadInput, match=f"'device': value cuda: {name} studies .* cpu alone; .* weights, law"):
+            observable.trial_on("cuda")
 
 
 def test_what_is_not_offered_is_refused():

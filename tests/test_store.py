@@ -180,10 +180,25 @@ def test_another_programs_database_is_refused_untouched(path: Path) -> None:
 def test_another_schema_is_refused(path: Path) -> None:
     fill(path)
     connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 2")
+    connection.execute("PRAGMA user_version = 1")
     connection.close()
-    with pytest.raises(BadInput, match="schema 2"):
+    with pytest.raises(BadInput, match="schema 1, and this version reads and writes schema 2"):
         Store.open(path, make_study())
+
+
+def test_trials_of_another_device_are_not_added(path: Path) -> None:
+    fill(path, montecarlo={"trials": 2})
+    study = make_study()
+    with Store.open(path, study, device="torch:cuda") as store:
+        assert store.device == "numpy:cpu"
+        assert (len(store.pending()), store.size) == (6, 10)
+        with pytest.raises(BadInput, match=r"on device numpy:cpu .* on torch:cuda: .* not mixed; use --device numpy"):
+            store.claim(1)
+        assert len(store.trials(study.rows[0])["normals"]) == 2  # what is there can be read
+    with Store.open(path, make_study(montecarlo={"trials": 2}), device="torch:cuda") as store:
+        assert store.claim(1) == []  # nothing is missing, and nothing is refused
+    with Store.open(path, study) as store:
+        assert len(store.claim(1)) == 1
 
 
 @pytest.mark.parametrize("part", [0.3, 0.6, 0.95])

@@ -7,39 +7,49 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rmtfl.errors import BadInput
+from rmtfl.montecarlo.devices import HOST, Device
 
 PROCESS = 200 * 2**20  # of a worker before its first trial: the interpreter and its libraries, 140 to 180 MiB seen
+LIBRARY = 400 * 2**20  # the same with torch, or a GPU's context: 290 MiB seen with torch on a CPU
 
 
-def fitting_workers(needs: Mapping[str, int], workers: int | None = None, available: int | None = None) -> int:
-    """How many worker processes to use: what is asked for, or one a core as far as memory allows.
+def fitting_workers(
+    needs: Mapping[str, int], workers: int | None = None, available: int | None = None, device: Device = HOST
+) -> int:
+    """How many worker processes to use: what is asked for, else one a core as far as memory allows, or one a GPU.
 
     Args:
         needs: bytes at the peak of one trial, by what the row is called in messages.
         workers: as asked for; None leaves it to the machine.
-        available: bytes; None asks the machine.
+        available: bytes; None asks the machine, or the device that has a memory of its own.
+        device: where the trials run.
 
     Raises:
         BadInput: if one trial, or as many as were asked for at once, would not fit; the message names the numbers.
     """
     if workers is not None and workers < 1:
         raise BadInput(f"key 'workers': value {workers}: expected at least 1")
-    free = available_memory() if available is None else available
+    own = device.free_memory()
+    free = available if available is not None else available_memory() if own is None else own
+    where = "" if own is None else f" on {device.kind}"
     label, need = max(needs.items(), key=lambda item: item[1], default=("", 0))
     of_row = f" ({label})" if label else ""
     if need > free:
         raise BadInput(
             f"key 'sizes.width': one trial{of_row} needs {shown_bytes(need)} of memory and {shown_bytes(free)} is "
-            "free; expected sizes that fit"
+            f"free{where}; expected sizes that fit"
         )
-    fit = max(1, free // (need + PROCESS))
+    process = PROCESS if device is HOST else LIBRARY
+    fit = max(1, free // (need + process))
     if workers is not None and workers > 1 and workers > fit:
         raise BadInput(
             f"key 'workers': value {workers}: trials{of_row} of {shown_bytes(need)} each need "
-            f"{shown_bytes(workers * (need + PROCESS))} at once and {shown_bytes(free)} is free; "
+            f"{shown_bytes(workers * (need + process))} at once and {shown_bytes(free)} is free{where}; "
             f"expected at most {fit}"
         )
-    return min(fit, available_cores()) if workers is None else workers
+    if workers is not None:
+        return workers
+    return min(fit, available_cores()) if own is None else 1
 
 
 def available_cores() -> int:

@@ -16,14 +16,15 @@ SPECTRA = 4  # trials of a row with their whole spectrum
 LARGEST_SPECTRUM = 2000  # singular values of a matrix that is decomposed whole: two seconds of one core
 
 
-def trial(setup: Setup, seed: SeedSequence) -> dict[str, NDArray[np.float64]]:
+def trial(setup: Setup, seed: SeedSequence, *, device: str = "cpu") -> dict[str, NDArray[np.float64]]:
     """`rmtfl.montecarlo.weights.trial`, with the spectrum where it is kept.
 
     Args:
         setup: the setting.
         seed: as `rmtfl.montecarlo.run.trial_seed` makes it: the trial's number is the last entry of its spawn key.
+        device: as there.
     """
-    return weights.trial(setup, seed, spectrum=_decomposed(setup) and seed.spawn_key[-1] < SPECTRA)
+    return weights.trial(setup, seed, spectrum=_decomposed(setup) and seed.spawn_key[-1] < SPECTRA, device=device)
 
 
 def memory(setup: Setup) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from rmtfl.errors import BadInput
+from rmtfl.montecarlo.devices import Device
 from rmtfl.montecarlo.memory import PROCESS, available_cores, available_memory, fitting_workers, shown_bytes
 from rmtfl.montecarlo.weights import memory
 from rmtfl.setup import LARGEST_WIDTH, Setup
@@ -33,6 +34,21 @@ def test_by_default_there_are_as_many_workers_as_cores_and_memory_allow() -> Non
     assert fitting_workers({"a": 0}, available=PROCESS * 10**6) == available_cores()
     assert fitting_workers({"a": GIB, "b": 1}, available=GIB) == 1
     assert fitting_workers({}) >= 1
+
+
+class OnAGpu(Device):
+    def free_memory(self) -> int:
+        return 4 * GIB
+
+
+def test_a_device_with_a_memory_of_its_own_is_what_trials_must_fit_into() -> None:
+    gpu = OnAGpu("torch:cuda", None)
+    assert fitting_workers({"a": 3 * GIB}, device=gpu) == 1  # and not one a core
+    assert fitting_workers({"a": GIB}, workers=2, device=gpu) == 2
+    with pytest.raises(BadInput, match="needs 5 GiB of memory and 4 GiB is free on torch:cuda; expected sizes"):
+        fitting_workers({"a": 5 * GIB}, device=gpu)
+    with pytest.raises(BadInput, match="4 GiB is free on torch:cuda; expected at most 2"):
+        fitting_workers({"a": GIB}, workers=3, device=gpu)
 
 
 def test_the_machine_has_memory_and_cores() -> None:
