@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from rmtfl.outliers import RigidBulk
 from rmtfl.study import Row
+from tests import programs
 
 # The same examples at every run: a failure is the change's own, and can be looked at again.
 settings.register_profile("repeatable", derandomize=True)
@@ -33,6 +34,18 @@ STUDY: dict[str, Any] = {
 def study_document() -> dict[str, Any]:
     """A study as nested mappings, free to be changed."""
     return copy.deepcopy(STUDY)
+
+
+@pytest.fixture
+def latex() -> tuple[str, ...]:
+    """The command that compiles a LaTeX file."""
+    return programs.latex() or pytest.skip("no LaTeX with booktabs and siunitx is installed")
+
+
+@pytest.fixture
+def browser() -> tuple[str, ...]:
+    """The command that opens a page in a browser without a window."""
+    return programs.browser() or pytest.skip("no Chromium that starts is installed")
 
 
 class Agreeing:

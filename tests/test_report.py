@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,7 +17,6 @@ from rmtfl.errors import BadInput
 from rmtfl.report import report, write
 from rmtfl.study import from_document
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 SOURCE = 'schema = 1\ntitle = "<script>alert(1)</script> & more"\n'
 
@@ -137,12 +135,16 @@ def test_the_folder_is_made(made, tmp_path):
         write("", place)
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
 @pytest.mark.parametrize("width", [1280, 500])
-def test_a_browser_shows_it(made, tmp_path, width):
+def test_a_browser_shows_it(made, tmp_path, width, browser):
     place, picture = write(made(), tmp_path), tmp_path / "page.png"
-    common = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
-    command = [*common, f"--window-size={width},2400", f"--screenshot={picture}", "--enable-logging=stderr"]
+    command = [
+        *browser,
+        f"--user-data-dir={tmp_path / 'profile'}",
+        f"--window-size={width},2400",
+        f"--screenshot={picture}",
+        "--enable-logging=stderr",
+    ]
     found = subprocess.run([*command, place.as_uri()], capture_output=True, text=True, timeout=120, check=True)
     # A blocked request or a broken part of the page is a message on the console.
     assert "CONSOLE" not in found.stderr
