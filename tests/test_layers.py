@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "rmtfl"
-PREDICTS = {"weights", "gaussian", "outliers", "laws", "kernel", "features", "solve", "certify"}
+PREDICTS = {"weights", "formulas", "gaussian", "outliers", "laws", "kernel", "features", "solve", "certify"}
 # A module outside the package -> the only modules of the package that may import it.
 RESERVED = {
     "sqlite3": {"rmtfl.store"},

@@ -72,6 +72,17 @@ def test_labels_cited_in_the_package_exist():
     assert found - anchors() == set()
 
 
+def test_every_page_has_labels():
+    assert [page for page, text in PAGES.items() if not ANCHOR.search(text)] == []
+
+
+def test_every_script_is_run_by_a_test():
+    """A script that derives and that no test imports or runs would say nothing."""
+    scripts = {path.stem for path in (ROOT / "theory").glob("*.py")}
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py")]
+    assert [name for name in scripts if not any(re.search(rf"theory\b.*\b{name}\b", text) for text in texts)] == []
+
+
 def test_pages_cited_in_the_package_exist():
     assert cited(PAGE, SOURCES) - set(PAGES) == set()
 

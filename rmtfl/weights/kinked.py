@@ -78,16 +78,20 @@ class _Spike:
 def _blocks(setup: Setup, count: int, joined: Sequence[float], degree: int) -> list[tuple[int, _Spike]]:
     right, along, direction, b_along = _right(setup, count, degree)
     right = right.copy()
+    absent = np.linalg.norm(right[0]) <= ROUNDING  # E σ' = 0: no order 0, and nothing is orthogonal to it
     right[0] = joined[0] * direction + joined[1] * right[0]
     along = along.copy()
     along[0] = joined[0] * b_along + joined[1] * along[0]
     left = _left(setup.network.second_layer, count)
+    if absent:
+        left, right = left[1:], right[1:]
+    before = len(right) - 2 * (count - 1)
     left_triangle = np.asarray(np.linalg.qr(left.T, mode="r"))
     right_basis, right_triangle = np.linalg.qr(right.T)
     e1, e2 = (float(e) for e in setup.training.scale)
     found = []
     for k in range(1, count):
-        part = slice(2 * k - 1, 2 * k + 1)  # fewer rows on the left where ā takes few values
+        part = slice(before + 2 * k - 2, before + 2 * k)  # fewer rows on the left where ā takes few values
         block = left_triangle[part, part] @ right_triangle[part, part].T
         _, strengths, rotation = np.linalg.svd(block, full_matrices=False)
         target = (rotation @ right_basis[0, part]) ** 2

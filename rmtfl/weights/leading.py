@@ -18,10 +18,13 @@ from typing import Any
 
 import mpmath
 
+from rmtfl.gaussian import EPSILON
 from rmtfl.weights import second_layer
 from rmtfl.weights.moments import Moments
 
 Polynomial = dict[tuple[int, int], Any]  # (power of y, power of G) -> coefficient
+
+ROUNDING_POWER = 0.75  # a residual below eps^0.75, relative, is what rounding leaves of a vector in a span
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Term:
 
     Attributes:
         right: squared norm of the right vector's residual after the earlier ones.
-        left: the same for ā^{k+1}.
+        left: the same for ā^{k+1}, after the powers of those earlier orders that do not vanish.
         kappa: overlap of the right vector with the target.
         residual_kappa: overlap of its residual with the target.
         norm: squared norm of the right vector.
@@ -59,8 +62,24 @@ def terms(moments: Moments, count: int, reused: bool, joined: tuple[Any, Any]) -
 
     kappas = [_sum(x * frame.along(v) for x, v in vector) for vector in vectors]
     right_norms, reduced = _residuals(right, kappas, count)
-    left_norms, _ = _residuals(left, [moments.number(0)] * count, count)
+    left_norms = _left_residuals(left, [_present(right_norms[k], right(k, k)) for k in range(count)])
     return [Term(right_norms[k], left_norms[k], kappas[k], reduced[k], right(k, k)) for k in range(count)]
+
+
+def _present(residual: Any, norm: Any) -> bool:
+    """Whether an order has a right vector of its own, up to rounding."""
+    eps = mpmath.eps if isinstance(norm, mpmath.mpf) else EPSILON
+    return bool(residual > eps**ROUNDING_POWER * max(norm, eps**ROUNDING_POWER))
+
+
+def _left_residuals(gram: Callable[[int, int], Any], present: list[bool]) -> list[Any]:
+    """Squared norms of what is left of each left vector after the earlier ones of orders that are there at all."""
+    norms = []
+    for k in range(len(present)):
+        kept = [*(j for j in range(k) if present[j]), k]
+        found, _ = _residuals(lambda i, j, kept=kept: gram(kept[i], kept[j]), [0] * len(kept), len(kept))
+        norms.append(found[-1])
+    return norms
 
 
 def _residuals(gram: Callable[[int, int], Any], along: list[Any], count: int) -> tuple[list[Any], list[Any]]:

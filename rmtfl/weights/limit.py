@@ -169,8 +169,9 @@ def _kinked_strengths(setup: Setup, count: int, joined: tuple[float, float]) -> 
     """The orders k ≥ 1 of a kinked activation on a reused batch: none, one or two spikes each."""
     blocks = kinked.constants(setup, count, joined)
     kappas = kinked.kappas(setup, count)
-    largest = max((block.constant for block in blocks), default=0.0)
+    e1, e2 = (float(e) for e in setup.training.scale)
     for k in range(1, count):
+        largest = max([e2 * e1**k, *(block.constant for block in blocks)])  # all may be zero: abs has no order at all
         present = [b for b in blocks if b.k == k and b.constant > max(4 * b.error, KINKED_ZERO * largest)]
         for b in present:
             yield Strength(k, b.constant, b.error, kappas[k], b.overlap, b.overlap_error, None)

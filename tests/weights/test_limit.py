@@ -36,6 +36,30 @@ def test_the_rate_of_the_approach():
     assert np.all(rates < -0.18)
 
 
+@pytest.mark.parametrize("batches", ["reused", "independent"])
+def test_without_an_order_zero_later_orders_are_not_orthogonal_to_it(batches):
+    """E σ' = 0: the left vector ā carries nothing, so that all of ā³ counts; with the correlation loss, at O(s₁²)."""
+    links = {"activation": "He2(x) + He3(x)/2", "target": "tanh(x + 1/2)"}
+    problem = setup(**links, batches=batches, loss="correlation", alpha=("3/10", "2/5"), width=FAR, scale=("1/2", 100))
+    found, leading = finite_rank(problem, 1e-3).strengths, leading_order(problem).strengths
+    np.testing.assert_allclose(found[:2], leading, rtol=1e-3)
+    digits = limit(setup(**links, batches=batches, alpha=("3/10", "2/5"), width="limit", scale=("1/2", 100), digits=20))
+    sizes = [float(spike.constant) * FAR ** float(spike.exponent) for spike in digits.spikes if spike.vanishes is None]
+    assert sizes == pytest.approx(leading.tolist())  # with independent batches V₁ and V₂ are parallel: one spike
+
+
+def test_a_kinked_activation_without_an_order_zero():
+    problem = setup(
+        "abs(x) + He3(x)/3", "tanh(x)", loss="correlation", width=FAR, alpha=("3/10", "2/5"), scale=("1/2", 100)
+    )
+    found, leading = finite_rank(problem, 1e-1).strengths, leading_order(problem).strengths
+    np.testing.assert_allclose(found[:3], leading[:3], rtol=0.05)
+
+
+def test_an_even_kinked_activation_has_no_order_on_a_reused_batch():
+    assert all(reasons(activation="abs(x)", target="relu(x)", alpha=("3/10", "2/5")))
+
+
 def test_kinked_blocks_are_what_the_finite_width_tends_to():
     problem = setup("relu(x)", width=FAR, alpha=("3/10", "2/5"), scale=("1/2", 6))
     found, leading = finite_rank(problem, 1e-5).strengths, leading_order(problem).strengths
