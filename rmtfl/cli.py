@@ -320,6 +320,35 @@ def phase_diagram(output: Output) -> None:
     _remark(f"wrote {output}")
 
 
+@app.command()
+def formula(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A label of theory/, such as two-step.constants.")] = "",
+    activation: Annotated[str | None, typer.Option(help="A polynomial in x, such as 'x + He2(x)/3'.")] = None,
+    target: Annotated[str | None, typer.Option(help="A polynomial in x.")] = None,
+    noise: Annotated[str | None, typer.Option(help="Standard deviation of the label noise; by default 0.")] = None,
+    second_layer: Annotated[str | None, typer.Option(help="gaussian (default), rademacher or uniform.")] = None,
+    batches: Annotated[str | None, typer.Option(help="reused (default) or independent.")] = None,
+    orders: Annotated[int | None, typer.Option(help="How many orders of the expansion; by default 2.")] = None,
+    ratio: Annotated[str | None, typer.Option(help="p/n of a law.")] = None,
+    atoms: Annotated[str | None, typer.Option(help="Population eigenvalues, such as 1,8.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Their masses, such as 1/2,1/2.")] = None,
+    latex: Annotated[bool, typer.Option("--latex", help="Displayed formulas for a LaTeX document.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """An exact answer in symbols, for polynomial links or an atomic population."""
+    from rmtfl.formulas import Inputs
+    from rmtfl.formulas import formula as answer
+
+    if latex and as_json:
+        raise BadInput("--latex: with --json, which holds LaTeX beside every expression; expected one of them")
+    inputs = Inputs(activation, target, noise, second_layer, batches, orders, ratio, atoms, weights)
+    found = answer(name, inputs)
+    if as_json:
+        _print_json({"schema": SCHEMA, **found.as_json()})
+    else:
+        sys.stdout.write(found.as_latex() if latex else found.as_text())
+
+
 # ------------------------------------------------------------------------------------------------ helpers
 
 
