@@ -58,8 +58,8 @@ class Accuracy:
     points: int
 
 
-FINE = Accuracy(nodes.GROWTH, 0, 8192)
-COARSE = Accuracy(nodes.COARSE, -1, 4096)
+FINE = Accuracy(nodes.GROWTH, 0, 32768)
+COARSE = Accuracy(nodes.COARSE, -1, 16384)
 
 
 def trained(setup: Setup, accuracy: Accuracy = FINE) -> Neurons:
@@ -76,7 +76,7 @@ def trained(setup: Setup, accuracy: Accuracy = FINE) -> Neurons:
     a, weight = nodes.second_layer(setup.network.second_layer, width, accuracy.growth)
     stats = statistics(setup)
     if setup.training.steps == 2:
-        mean, spread = two_steps.rows(setup, stats, a, weight, accuracy.level, accuracy.points)
+        mean, spread = two_steps.rows(setup, stats, a, accuracy.level, accuracy.points)
         return Neurons(a, weight, mean, spread)
     S = setup.training.step_size(0, width) * a
     mean = np.multiply.outer(stats.mu1 * S, [stats.c1, stats.perpendicular])

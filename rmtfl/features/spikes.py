@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.linalg
@@ -28,6 +29,8 @@ Array = NDArray[np.float64]
 
 DIFFERENCE = 1e-4  # of log x, in the derivative of an eigenvalue
 ROOT = 1e-13
+RANK = 1e-14  # of the largest eigenvalue of a Gram matrix: what is below is rounding
+ROUNDING = 1e-10  # of a location: the root, and eigenvalues of a matrix with the mean spike in it
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,13 @@ class Spike:
         location: z.
         alignment: |ỹ^T û|²/ñ with fresh labels ỹ.
         constant: the same for a constant in place of the labels: near 1 for the mean spike.
+        error: of these, absolute, but for what the operator is off by.
     """
 
     location: float
     alignment: float
     constant: float
+    error: float
 
 
 @dataclass(frozen=True)
@@ -67,16 +72,23 @@ class Spiked:
         """The eigenvalues above the bulk, descending."""
         edge = self.bulk.edge
         above = int(np.sum(np.linalg.eigvalsh(self._matrix(edge)) > 1))
-        return [self._spike(self.gram.shape[0] - 1 - j, edge) for j in range(above)]
+        return [self._spike(self._factor.shape[1] - 1 - j, edge) for j in range(above)]
+
+    @cached_property
+    def _factor(self) -> Array:
+        """L of few columns, gram = L L^T to rounding where there is mass."""
+        root = np.sqrt(np.maximum(self.masses(self.bulk.edge), 1e-300))
+        squares, vectors = np.linalg.eigh(root[:, None] * self.gram * root)
+        kept = squares > RANK * squares[-1]
+        return np.asarray(vectors[:, kept] * np.sqrt(squares[kept]) / root[:, None])
 
     def _matrix(self, point: Point) -> Array:
-        root = np.sqrt(self.masses(point))
-        return np.asarray(point.x * root[:, None] * self.gram * root)
+        """X L^T D L, whose eigenvalues are those of x D^{1/2} gram D^{1/2}."""
+        return np.asarray(point.x * (self._factor.T * self.masses(point)) @ self._factor)
 
     def _spike(self, index: int, edge: Point) -> Spike:
         def excess(log_x: float) -> float:
-            matrix = self._matrix(self._point(log_x))
-            return math.log(scipy.linalg.eigvalsh(matrix, subset_by_index=(index, index))[0])
+            return math.log(float(np.linalg.eigvalsh(self._matrix(self._point(log_x)))[index]))
 
         high = math.log(edge.x)
         low = high - 1
@@ -84,14 +96,21 @@ class Spiked:
             low -= 2
         log_x = float(brentq(excess, low, high, xtol=ROOT))
         point = self._point(log_x)
-        _, vectors = scipy.linalg.eigh(self._matrix(point), subset_by_index=(index, index))
-        above, below = min(log_x + DIFFERENCE, high), log_x - DIFFERENCE
-        rise = math.exp(excess(above)) - math.exp(excess(below))
-        slope = rise / (self._point(below).z - self._point(above).z)  # −dλ/dz
-        function = vectors[:, 0] * np.sqrt(self.masses(point))
-        alignment = point.x**2 * float(function @ self.label) ** 2 / slope
-        constant = point.x**2 * float(function @ self.one) ** 2 / slope
-        return Spike(point.z, alignment, constant)
+        _, vectors = np.linalg.eigh(self._matrix(point))
+        # The neurons' function is √x D^{1/2} L times the eigenvector, for an eigenvalue of 1.
+        function = math.sqrt(point.x) * self.masses(point) * (self._factor @ vectors[:, index])
+        squares = point.x**2 * np.array([float(function @ self.label) ** 2, float(function @ self.one) ** 2])
+
+        def slope(difference: float) -> float:
+            """−dλ/dz."""
+            above, below = min(log_x + difference, high), log_x - difference
+            rise = math.exp(excess(above)) - math.exp(excess(below))
+            return rise / (self._point(below).z - self._point(above).z)
+
+        alignment, constant = squares / slope(DIFFERENCE)
+        coarser = squares / slope(2 * DIFFERENCE)
+        error = max(abs(alignment - coarser[0]), abs(constant - coarser[1]), ROUNDING * point.z)
+        return Spike(point.z, float(alignment), float(constant), float(error))
 
     def _point(self, log_x: float) -> Point:
         point = self.bulk.at(math.exp(log_x))
@@ -139,6 +158,7 @@ def limit(
     coefficients: Array,
     variance: float,
     direction: tuple[float, float],
+    growth: float,
     target: Array,
     ratios: tuple[float, float],
 ) -> Spiked:
@@ -148,6 +168,7 @@ def limit(
         coefficients: s_0, s_1, s_2 of σ; an s_0 other than 0 has a mean spike of order N beside what is given here.
         variance: E σ² − s_0².
         direction: (‖m‖, ⟨m, β⟩) of the mean row m = Σ η_t μ₁ b_t, in units of ā/√N.
+        growth: Σ η_t c₀ μ₂, half of what ‖w‖² grows by in the same units.
         target: y_k = E[ĥ_k(z) y].
         ratios: ψ = N/d and ñ/d.
     """
@@ -158,12 +179,16 @@ def limit(
     # Functions: ā times the direction of training, the rows' own component along it; without a mean spike the norms.
     shared = slope * norm / math.sqrt(psi)
     gram = ratio * np.array([[shared**2, shared], [shared, 1.0]])
-    label = math.sqrt(ratio) * target[1] * (overlap / norm) * np.array([shared, 1.0])
+    label = math.sqrt(ratio) * target[1] * (overlap / norm if norm else 0.0) * np.array([shared, 1.0])
     one = np.zeros(2)
     free = mean == 0 and curve != 0
     if free:
+        moved = math.sqrt(2 * ratio / psi) * curve * growth  # the mean of σ moves by ½ E σ'' times what ‖w‖² grows by
         gram = scipy.linalg.block_diag(gram, ratio * curve**2, 1.0)
-        label, one = np.concatenate([label, [0.0, target[0]]]), np.array([0.0, 0.0, 0.0, 1.0])
+        gram[0, 0] += moved**2
+        gram[0, 3] = gram[3, 0] = moved
+        one = np.array([moved, 0.0, 0.0, 1.0])
+        label = np.concatenate([label, np.zeros(2)]) + target[0] * one
 
     def masses(point: Point) -> Array:
         load = float(point.load[0])

@@ -11,14 +11,14 @@ the sample's own part, the whole row has
     ‖w₂‖² = ‖w₁‖² + 2 s₂ā E[u h⁽¹⁾] + (s₂ā)² {v^T C^{-1} v + φ E u² + 2 φ (C^{-1} v)_P E[y σ'(h) u]},
 
 v = E[(z, h, P) u], C the covariance of (z, h, P); ρ² is that less ‖Ψ‖². The averages are over a lattice in (z, b^⊥,
-noise, h, ξ), good to about 1e-3 of ρ² − 1.
+noise, h, ξ), good to about 1e-4 of ρ² − 1.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import RectBivariateSpline
+from scipy.interpolate import RectBivariateSpline, make_interp_spline
 from scipy.special import ndtri
 
 from rmtfl.setup import Setup
@@ -32,37 +32,53 @@ Array = NDArray[np.float64]
 NEGLIGIBLE = 1e-10  # relative size of directions of the mean rows that are left out
 SAMPLES = 4096  # of the lattice that averages over a fresh batch are taken on
 RESPONSE = 32  # nodes in ā of the mean network function
+SPLINE_ORDER = 7  # between the nodes of the Gauss rules in ā, a third apart
 BLOCK = 1 << 19
 
 
-def rows(setup: Setup, stats: Statistics, a: Array, weight: Array, level: int, points: int) -> tuple[Array, Array]:
+def rows(setup: Setup, stats: Statistics, a: Array, level: int, points: int) -> tuple[Array, Array]:
     """m(ā) in an orthonormal frame, shape (m, D), and ρ(ā), shape (m,).
 
     Args:
         setup: of two steps, at a width.
         stats: its moments.
         a: second-layer nodes.
-        weight: their masses.
         level: of the resolution of `rmtfl.weights.rows`.
         points: of the lattice.
     """
     width = int(setup.sizes.width)
     first, second = (setup.training.step_size(t, width) for t in range(2))
     reused = setup.training.batches == "reused"
-    resolution = Resolution.at(np.full(FIELDS, level), reused and bool(setup.network.activation.kinks))
+    cut = reused and bool(setup.network.activation.kinks)  # the rows then have a kink at ā = 0
+    resolution = Resolution.at(np.full(FIELDS, level), cut)
+    law = setup.network.second_layer
+    nodes, weights = second_layer.rule(law, resolution.second_layer, cut=cut)
     with np.errstate(over="ignore", invalid="ignore"):
-        found = build(setup, stats, first, a, weight, resolution)
+        found = build(setup, stats, first, nodes, weights, resolution)
+    square = (_norm_reused if reused else _square_independent)(setup, stats, nodes, points)
+    mixing = np.column_stack([found.mixing, square])
+    if law != "rademacher":
+        mixing = _interpolated(nodes, mixing, a, cut)
+    mixing, square = mixing[:, :-1], mixing[:, -1]
     spanning = np.vstack([found.direction, found.vectors])
-    mixing = a[:, None] * np.column_stack([np.full(a.size, first * stats.mu1), second * found.mixing])
+    mixing = a[:, None] * np.column_stack([np.full(a.size, first * stats.mu1), second * mixing])
     triangle = np.asarray(np.linalg.qr(spanning[:, 1:].T, mode="r"))
     across, singular, _ = np.linalg.svd(mixing @ triangle.T, full_matrices=False)
     kept = singular > NEGLIGIBLE * singular[0]
     mean = np.column_stack([mixing @ spanning[:, 0], across[:, kept] * singular[kept]])
     if reused:
-        square = _norm_reused(setup, stats, a, points, resolution) - (mean**2).sum(axis=1)
-    else:
-        square = _square_independent(setup, stats, a, points)
+        square = square - (mean**2).sum(axis=1)
     return mean, np.sqrt(np.maximum(square, 0.0))
+
+
+def _interpolated(nodes: Array, values: Array, a: Array, cut: bool) -> Array:
+    """Functions of ā given at the nodes of a Gauss rule, shape (nodes, r), at others; on either side of 0 if cut."""
+    if not cut:
+        return np.asarray(make_interp_spline(nodes, values, k=SPLINE_ORDER)(a))
+    result = np.empty((a.size, values.shape[1]))
+    for side, own in ((nodes > 0, a > 0), (nodes <= 0, a <= 0)):
+        result[own] = make_interp_spline(nodes[side], values[side], k=SPLINE_ORDER)(a[own])
+    return result
 
 
 def lattice(count: int, dimensions: int) -> Array:
@@ -104,7 +120,7 @@ def _square_independent(setup: Setup, stats: Statistics, a: Array, points: int) 
     return np.asarray(tau * (1 + S * slope) ** 2 + S**2 * stats.phi * square)
 
 
-def _norm_reused(setup: Setup, stats: Statistics, a: Array, points: int, resolution: Resolution) -> Array:
+def _norm_reused(setup: Setup, stats: Statistics, a: Array, points: int) -> Array:
     """‖w₂‖² on a reused batch."""
     first, second = (setup.training.step_size(t, int(setup.sizes.width)) for t in range(2))
     z, g, epsilon, h, xi = lattice(points, 5)
@@ -112,7 +128,7 @@ def _norm_reused(setup: Setup, stats: Statistics, a: Array, points: int, resolut
     y = setup.data.target.numpy()(z) + stats.noise * epsilon
     activation = setup.network.activation
     slope = activation.derivative().numpy()
-    residual = y - _response(setup, stats, first, G, y, resolution) if setup.training.loss == "squared" else y
+    residual = y - _response(setup, stats, first, G, y) if setup.training.loss == "squared" else y
     P = stats.mu1 * G + stats.c0 * stats.mu2 * h + stats.specific * xi
     own = y * slope(h)
     coordinates = np.stack([z, h, P])
@@ -131,8 +147,9 @@ def _norm_reused(setup: Setup, stats: Statistics, a: Array, points: int, resolut
     return norm
 
 
-def _response(setup: Setup, stats: Statistics, first: float, G: Array, y: Array, resolution: Resolution) -> Array:
+def _response(setup: Setup, stats: Statistics, first: float, G: Array, y: Array) -> Array:
     """The mean network function after step one at samples (G, y) of the reused batch."""
+    resolution = Resolution.at(np.zeros(FIELDS, dtype=np.int_), bool(setup.network.activation.kinks))
     frame = ReusedFrame(setup, stats, resolution)
     nodes, weights = second_layer.rule(setup.network.second_layer, RESPONSE)
     value, _ = conditional.reused(
