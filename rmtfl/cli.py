@@ -296,12 +296,14 @@ def compare(
 def threshold(
     alpha1: Annotated[str, typer.Argument(metavar="ALPHA1", help="Exponent of the first step, such as 3/10.")],
     alpha2: Annotated[str, typer.Argument(metavar="ALPHA2", help="Exponent of the second step.")],
+    more: Annotated[list[str] | None, typer.Argument(metavar="[ALPHA3]...", help="Of further steps.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """The exact number of spikes that two steps make, and what it rests on."""
+    """The exact number of spikes that two steps make, or more on independent batches, and what it rests on."""
     from rmtfl.weights import threshold as compute
 
-    found = compute(_exponent("alpha 1", alpha1), _exponent("alpha 2", alpha2)).as_json()
+    exponents = enumerate((alpha1, alpha2, *(more or ())), start=1)
+    found = compute(*(_exponent(f"alpha {step}", alpha) for step, alpha in exponents)).as_json()
     if as_json:
         _print_json({"schema": SCHEMA, **found})
         return

@@ -27,6 +27,7 @@ from rmtfl.links import Link, parse
 LARGEST_WIDTH = 10**15  # beyond it N and N + 1 are no longer different doubles in the formulas
 LARGEST_RATIO = 10**6
 LARGEST_SCALE = 10**9
+MOST_STEPS = 8  # predictions are held against simulation for up to four
 
 _DECIMAL = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,2})?")
 _FRACTION = re.compile(r"[+-]?\d{1,40}\s*/\s*\d{1,40}")
@@ -177,12 +178,21 @@ class Sizes(Table):
 
 
 class Training(Table):
-    """One or two gradient steps on the first layer: step t has η_t = scale_t · N^{alpha_t}."""
+    """Gradient steps on the first layer, at most two on a reused batch: step t has η_t = scale_t · N^{alpha_t}."""
 
     batches: Literal["reused", "independent"]
     loss: Literal["squared", "correlation"] = "squared"
-    alpha: Annotated[tuple[StepExponent, ...], Field(min_length=1, max_length=2)]
-    scale: Annotated[tuple[Scale, ...], Field(min_length=1, max_length=2)]
+    alpha: Annotated[tuple[StepExponent, ...], Field(min_length=1, max_length=MOST_STEPS)]
+    scale: Annotated[tuple[Scale, ...], Field(min_length=1, max_length=MOST_STEPS)]
+
+    @field_validator("alpha", mode="after")
+    @classmethod
+    def _at_most_two_reused(cls, alpha: tuple[Fraction, ...], info: ValidationInfo) -> tuple[Fraction, ...]:
+        if info.data.get("batches") == "reused" and len(alpha) > 2:
+            raise ValueError(
+                f"has {len(alpha)} steps on a reused batch; expected one or two, or batches = 'independent'"
+            )
+        return alpha
 
     @field_validator("scale", mode="after")
     @classmethod
@@ -198,7 +208,7 @@ class Training(Table):
         return len(self.alpha)
 
     def step_size(self, step: int, width: int) -> float:
-        """s_t = η_t/√N = scale_t · N^{alpha_t - 1/2}, for step 0 or 1."""
+        """s_t = η_t/√N = scale_t · N^{alpha_t - 1/2}, steps counted from 0."""
         exponent = self.alpha[step] - Fraction(1, 2)
         return float(self.scale[step]) * math.pow(width, float(exponent))
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rmtfl.errors import ToleranceNotMet
+import numpy as np
+
+from rmtfl.errors import BadInput, ToleranceNotMet
 from rmtfl.gaussian import check_square_integrable
 from rmtfl.outliers import RigidBulk
 from rmtfl.setup import Setup
@@ -18,6 +20,9 @@ __all__ = ["Threshold", "predict", "threshold"]
 
 FLOAT_DIGITS = 15
 SHOWN_SPIKES = 1e-5  # relative accuracy of spikes that nothing depends on
+EXPANDED_STEPS = 2  # more have no expansion in leading order
+RECURSION_TOLERANCE = 1e-4  # of more steps where the study asks for none: its default is out of their reach
+NO_LEADING_ORDER = FiniteRank(*np.zeros((4, 0)))
 
 
 def predict(setup: Setup) -> WeightsPrediction | LimitPrediction:
@@ -30,6 +35,7 @@ def predict(setup: Setup) -> WeightsPrediction | LimitPrediction:
     check_square_integrable(setup.network.activation, "network.activation")
     check_square_integrable(setup.network.activation.derivative(), "network.activation")
     check_square_integrable(setup.data.target, "data.target")
+    _check_steps(setup)
     if setup.sizes.width == "limit":
         return limit(setup)  # s = η/√N vanishes: the bulk is rigid
     if (setup.theory.digits or 0) > FLOAT_DIGITS:
@@ -40,15 +46,38 @@ def predict(setup: Setup) -> WeightsPrediction | LimitPrediction:
     return _finite(setup)
 
 
+def _check_steps(setup: Setup) -> None:
+    """Refuse a leading order of more steps than it is derived for.
+
+    Raises:
+        BadInput: naming the key.
+    """
+    steps = setup.training.steps
+    if steps <= EXPANDED_STEPS:
+        return
+    reason = f"the constants of the leading order are not derived for {steps} steps (`threshold` gives their exponents)"
+    if setup.sizes.width == "limit":
+        raise BadInput(f"key 'sizes.width': value limit: {reason}; expected a number")
+    if setup.theory.order == "leading":
+        raise BadInput(f"key 'theory.order': value leading: {reason}; expected finite-width")
+
+
+def _tolerance(setup: Setup) -> float:
+    """The relative tolerance of the spikes."""
+    if setup.theory.bulk == "deformed":  # which puts its outliers without the spikes: they are only shown beside them
+        return max(setup.theory.tolerance, SHOWN_SPIKES)
+    if setup.training.steps > EXPANDED_STEPS and "tolerance" not in setup.theory.model_fields_set:
+        return RECURSION_TOLERANCE
+    return setup.theory.tolerance
+
+
 def _finite(setup: Setup) -> WeightsPrediction:
     deformed = setup.theory.bulk == "deformed"
     if deformed:
         check_offered(setup)
     found = threshold(*setup.training.alpha)
-    leading = leading_order(setup)
-    # A deformed bulk puts its outliers without the spikes, which are only shown beside them.
-    tolerance = max(setup.theory.tolerance, SHOWN_SPIKES) if deformed else setup.theory.tolerance
-    rank = leading if setup.theory.order == "leading" else finite_rank(setup, tolerance)
+    leading = leading_order(setup) if setup.training.steps <= EXPANDED_STEPS else NO_LEADING_ORDER
+    rank = leading if setup.theory.order == "leading" else finite_rank(setup, _tolerance(setup))
     if deformed:
         bulk, outliers = deformed_bulk(setup, float(max(rank.strengths, default=0.0)))
     else:

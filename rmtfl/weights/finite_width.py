@@ -9,7 +9,8 @@ The error reported is the difference between two resolutions, the finer of which
 difference to a third, coarser one, if that is larger. All variables are refined together first; a setup that this does
 not settle is refined variable by variable, and the error is then the sum
 of what one more level of each changes. What the formula itself neglects is O(N^{-1/2}), and the deformation of the
-bulk, O(s²); neither is part of this error.
+bulk, O(s²); neither is part of this error. Three and more steps come from the recursion of `rmtfl.weights.many_steps`,
+refined jointly.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from rmtfl.errors import ToleranceNotMet
 from rmtfl.setup import Setup
-from rmtfl.weights import second_layer
+from rmtfl.weights import many_steps, second_layer
 from rmtfl.weights.rows import FIELDS, Resolution, build
 from rmtfl.weights.statistics import Statistics, statistics
 
@@ -33,6 +34,7 @@ EPSILON = float(np.finfo(float).eps)
 ROUNDING = 64 * EPSILON  # of the largest spike: what sums of a few thousand terms lose
 FIRST_LEVEL = -2  # what suits softplus is 0; tanh needs one or two more
 AGREEMENT = 1 / 100  # of the distance to the level before last: two levels may agree by accident, three do not
+RECURSION_AGREEMENT = 1 / 10  # the same for the recursion over steps, whose levels refine less evenly
 JOINT_LEVELS = 6
 ROUNDS = 12
 WORK = 1.6e9  # evaluations of a smooth activation in one prediction: five seconds for tanh, twenty for softplus
@@ -71,6 +73,8 @@ def finite_rank(setup: Setup, tolerance: float) -> FiniteRank:
     width = int(setup.sizes.width)
     if setup.training.steps == 1:
         found = _one_step(stats, width, setup.training.step_size(0, width))
+    elif setup.training.steps > 2:
+        found = _many_steps(setup, stats, width, tolerance)
     else:
         found = _two_steps(setup, stats, width, tolerance)
     if not found.meets(tolerance):
@@ -94,6 +98,22 @@ def _one_step(stats: Statistics, width: int, step: float) -> FiniteRank:
         np.array([strength * relative])[keep],
         np.array([overlap_error])[keep],
     )
+
+
+def _many_steps(setup: Setup, stats: Statistics, width: int, tolerance: float) -> FiniteRank:
+    def at(level: int) -> tuple[Array, Array]:
+        found = many_steps.rows(setup, stats, width, many_steps.Resolution.at(level))
+        matrix = np.sqrt(width * found.weights)[:, None] * found.vectors
+        return _singular(matrix, matrix @ found.target)
+
+    older, previous = at(0), at(1)
+    for level in range(2, JOINT_LEVELS):
+        current = at(level)
+        found = _larger_errors(_with_errors(current, previous), _with_errors(current, older), RECURSION_AGREEMENT)
+        if found.meets(tolerance):
+            break
+        older, previous = previous, current
+    return found
 
 
 class _Decompositions:
@@ -232,7 +252,12 @@ def decompose(setup: Setup, stats: Statistics, width: int, resolution: Resolutio
     triangle = np.asarray(np.linalg.qr(spanning.T, mode="r"))
     mixing = np.column_stack([np.full(nodes.size, first * stats.mu1), second * rows.mixing])
     mixing *= (math.sqrt(width) * nodes * np.sqrt(weights))[:, None]
-    left, strengths, _ = np.linalg.svd(mixing @ triangle.T, full_matrices=False)
+    return _singular(mixing @ triangle.T, mixing @ spanning[:, 0])
+
+
+def _singular(matrix: Array, along: Array) -> tuple[Array, Array]:
+    """The reported singular values, and the squared overlaps of right vectors with the target that rows are `along`."""
+    left, strengths, _ = np.linalg.svd(matrix, full_matrices=False)
     reported = strengths >= SMALLEST / 2
-    along_target = (left.T @ (mixing @ spanning[:, 0]))[reported] / strengths[reported]
+    along_target = (left.T @ along)[reported] / strengths[reported]
     return strengths[reported], along_target**2

@@ -44,14 +44,14 @@ class WeightsPrediction:
     """The singular values of the weights after the last step, at one width.
 
     Attributes:
-        threshold: K = ⌊α₂/(1/2 − α₁)⌋, exact.
+        threshold: K, exact: ⌊α₂/(1/2 − α₁)⌋ for two steps.
         critical: whether the K-th strength stays of order one.
         generic_count: K + 1, the outliers when nothing vanishes.
         count: the outliers predicted at this width.
         bulk: edges of the bulk.
         spikes: singular values of the finite-rank part, descending.
         outliers: where they put singular values of the weights, descending.
-        leading: the leading-order strengths at this width, descending.
+        leading: the leading-order strengths at this width, descending; none for three and more steps.
         psi: N/d.
         step_sizes: s_t = η_t/√N, one a step.
     """

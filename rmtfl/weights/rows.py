@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from rmtfl.errors import ToleranceNotMet
 from rmtfl.gaussian import density, legendre, rule
+from rmtfl.links import Link
 from rmtfl.setup import Setup
 from rmtfl.weights import conditional
 from rmtfl.weights.second_layer import hermite_rule
@@ -189,20 +190,24 @@ def _compressed(values: Array) -> tuple[Array, Array]:
 
 def _given_direction(setup: Setup, stats: Statistics, gamma: Array, level: float) -> tuple[Array, Array]:
     """Nodes and weights in z given G = τγ, each of shape (len(gamma), m), cut at the kinks of the target."""
-    mean, spread = stats.c1 * gamma / stats.tau, stats.perpendicular / stats.tau
-    cuts = np.array(setup.data.target.breakpoints)
+    return labels_given(setup.data.target, stats.c1 * gamma / stats.tau, stats.perpendicular / stats.tau, level)
+
+
+def labels_given(target: Link, mean: Array, spread: float, level: float) -> tuple[Array, Array]:
+    """Nodes and weights in z ~ N(mean, spread²), each of shape (len(mean), m), cut at the kinks of the target."""
+    cuts = np.array(target.breakpoints)
     reach = 9.0
     if cuts.size == 0:
         t, w = rule((), level, reach)
-        return mean[:, None] + spread * t, np.broadcast_to(w, (gamma.size, t.size))
+        return mean[:, None] + spread * t, np.broadcast_to(w, (mean.size, t.size))
     ends = np.clip((cuts - mean[:, None]) / spread, -reach, reach)
-    ends = np.concatenate([np.full((gamma.size, 1), -reach), ends, np.full((gamma.size, 1), reach)], axis=1)
+    ends = np.concatenate([np.full((mean.size, 1), -reach), ends, np.full((mean.size, 1), reach)], axis=1)
     nodes, weights = legendre(8 + round(4 * level))
     count = 3 + round(level)
     fractions = ((np.arange(count)[:, None] + (nodes + 1) / 2) / count).ravel()
     lengths = np.diff(ends, axis=1)[:, :, None]
-    t = (ends[:, :-1, None] + lengths * fractions).reshape(gamma.size, -1)
-    w = (lengths * np.tile(weights / (2 * count), count)).reshape(gamma.size, -1) * density(t)
+    t = (ends[:, :-1, None] + lengths * fractions).reshape(mean.size, -1)
+    w = (lengths * np.tile(weights / (2 * count), count)).reshape(mean.size, -1) * density(t)
     return mean[:, None] + spread * t, w
 
 

@@ -74,6 +74,10 @@ def check_offered(setup: Setup) -> None:
             f"key 'sizes.width': value {setup.sizes.width}: expected at most {LARGEST} neurons and dimensions for a "
             "deformed bulk, whose largest second-layer weights are resolved one by one; expected bulk = 'rigid' beyond"
         )
+    if setup.training.steps > 2:
+        raise BadInput(
+            f"key 'theory.bulk': value deformed: not offered for {setup.training.steps} steps; expected rigid"
+        )
     if setup.training.steps == 2 and setup.training.batches == "reused":
         raise BadInput("key 'theory.bulk': value deformed: not offered for two steps on a reused batch; expected rigid")
 
