@@ -166,6 +166,18 @@ _ALL = (
         figure="rmtfl.figures_kernel:learning_curve_figure",
     ),
     Observable(
+        name="features",
+        model="rmtfl.features.table:FeaturesSetup",
+        predict="rmtfl.features.prediction:predict",
+        summary="rmtfl.features.summary:summary",
+        trial="rmtfl.montecarlo.features:trial",
+        memory="rmtfl.montecarlo.features:memory",
+        quantities="rmtfl.features.compare:quantities",
+        diagnostics="rmtfl.features.compare:diagnostics",
+        statement="rmtfl.features.summary:statement",
+        figure="rmtfl.figures_features:features_figure",
+    ),
+    Observable(
         name="law",
         model="rmtfl.laws.study:LawSetup",
         predict="rmtfl.laws.study:predict",

@@ -120,4 +120,4 @@ def test_the_phase_diagram_has_the_critical_lines():
 def test_only_figures_know_matplotlib():
     package = Path(figures.__file__).parent
     importing = {path.name for path in package.rglob("*.py") if "import matplotlib" in path.read_text(encoding="utf-8")}
-    assert importing == {"figures.py", "figures_kernel.py"}
+    assert importing == {"figures.py", "figures_features.py", "figures_kernel.py"}

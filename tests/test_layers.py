@@ -13,7 +13,7 @@ PREDICTS = {"weights", "formulas", "gaussian", "outliers", "laws", "kernel", "fe
 # A module outside the package -> the only modules of the package that may import it.
 RESERVED = {
     "sqlite3": {"rmtfl.store"},
-    "matplotlib": {"rmtfl.figures", "rmtfl.figures_kernel"},
+    "matplotlib": {"rmtfl.figures", "rmtfl.figures_features", "rmtfl.figures_kernel"},
     "typer": {"rmtfl.cli"},
     "rich": {"rmtfl.cli"},
     "distributed": {"rmtfl.montecarlo.executors"},
@@ -92,7 +92,8 @@ def prints(trees: Trees) -> list[str]:
 
 def numerics_that_see_the_front(trees: Trees) -> list[str]:
     """Predicting and simulating modules from which a table, a figure, the store or the command line can be reached."""
-    front = {"rmtfl.cli", "rmtfl.figures", "rmtfl.figures_kernel", "rmtfl.report", "rmtfl.store", "rmtfl.workflow"}
+    figures = {"rmtfl.figures", "rmtfl.figures_features", "rmtfl.figures_kernel"}
+    front = {"rmtfl.cli", "rmtfl.report", "rmtfl.store", "rmtfl.workflow", *figures}
     start = [
         name
         for name in trees

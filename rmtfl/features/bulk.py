@@ -25,6 +25,7 @@ Array = NDArray[np.float64]
 
 NEWTON = 200  # steps; it converges monotonically, and only next to where no solution is left slowly
 CONVERGED = 1e-14
+NOWHERE = 1e30  # in place of z where there is no solution: beyond any z of the branch
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Bulk:
 
         def height(log_x: float) -> float:
             point = self.at(math.exp(log_x))
-            return point.z if point else math.inf
+            return point.z if point else NOWHERE
 
         # z → ∞ as x → 0, and there is no solution from 1/scale on; in between z falls to the edge and rises.
         low, high = math.log(1e-4 / scale), math.log(1 / scale)

@@ -71,6 +71,7 @@ class FeaturesPrediction:
     intervals: tuple[tuple[float, float], ...]
     outliers: tuple[FeatureOutlier, ...]
     spikes: tuple[LeadingSpike, ...] | None
+    labels: float
     error: float
 
     def as_json(self) -> dict[str, Any]:
@@ -81,6 +82,7 @@ class FeaturesPrediction:
             "count": len(self.outliers),
             "bulk": {"intervals": [list(interval) for interval in self.intervals], "error": self.error},
             "outliers": [asdict(outlier) for outlier in self.outliers],
+            "labels": self.labels,
         }
         if self.spikes is not None:
             document["spikes"] = [{**asdict(spike), "exponent": str(spike.exponent)} for spike in self.spikes]
@@ -110,7 +112,7 @@ def predict(setup: FeaturesSetup) -> FeaturesPrediction:
         grow = None
     _check(setup, outliers)
     ends = intervals(spiked.bulk)
-    return FeaturesPrediction(found.spikes, found.critical, ends, outliers, grow, EDGE * ends[-1][1])
+    return FeaturesPrediction(found.spikes, found.critical, ends, outliers, grow, stats.m2, EDGE * ends[-1][1])
 
 
 def _target(link: Link) -> Array:
