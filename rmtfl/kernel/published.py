@@ -8,7 +8,8 @@ With λ₀, λ₂ the eigenvalues of degree 0 and 2 of the isotropic relu kernel
 
 The exact first-order shift of the top eigenvalue is λ₀ B/d (theory/spiked-perturbation.md): <1, k₁ 1> = (A + B/d) λ₀.
 Since λ₀ = 1/(2π) + O(1/d), the published one is the limit of large d, and is off by O(B/d²) beside the O(B²/d²) of
-first order: both are offered, to be set beside the exact eigenvalue. No prediction rests on them.
+first order: both are offered, to be set beside the exact eigenvalue. τ has the same limit in its coupling: the exact
+share of Y₂ is τ² (1 + 3/d + …) as B → 0. No prediction rests on them.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from math import factorial
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigvalsh_tridiagonal
 
 from rmtfl.gaussian import density, legendre, panels
 
@@ -109,8 +110,7 @@ def _recurrence(x: Array, w: Array, order: int) -> tuple[Array, Array]:
 
 
 def _golub_welsch(diagonal: Array, off_diagonal: Array, total: float) -> tuple[Array, Array]:
-    matrix = np.diag(diagonal) + np.diag(off_diagonal, 1) + np.diag(off_diagonal, -1)
-    nodes = np.asarray(np.linalg.eigvalsh(matrix), dtype=np.float64)
+    nodes = np.asarray(eigvalsh_tridiagonal(diagonal, off_diagonal), dtype=np.float64)
     # Weights by the Christoffel function: those of an eigenvector would have no correct digit in the tails.
     before, now = np.zeros_like(nodes), np.ones_like(nodes)
     sum_of_squares = now.copy()

@@ -123,6 +123,10 @@ def test_wigner_and_its_outlier():
     for sample, value in ((tops, outlier.location), (squares, outlier.overlap)):
         # 4 standard errors, plus the O(1/n) bias of the limit.
         assert abs(np.mean(sample) - value) < 4 * np.std(sample, ddof=1) / np.sqrt(trials) + 2 / n
+    # a + √v Z + ℓ = a + √v (Z + ℓ/√v)
+    moved = Semicircle(4.0, 7.0).outlier(4.0)
+    assert moved.location == pytest.approx(7 + 2 * outlier.location, rel=1e-15)
+    assert moved.overlap == pytest.approx(outlier.overlap, rel=1e-15)
 
 
 def test_bad_parameters_are_named():

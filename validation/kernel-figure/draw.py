@@ -16,7 +16,7 @@ def main() -> None:
     here = Path(__file__)
     predicted = json.loads(here.with_name("figure.json").read_text())
     simulated = json.loads(here.with_name("simulated.json").read_text())
-    figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.1), layout="constrained")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.4), layout="constrained")
     a, b = predicted["panel_a"], predicted["panel_b"]
     for row, seen, colour in zip(a["rows"], simulated["panel_a"], COLOURS, strict=True):
         name = f"B = 5 d^{row['p']}"
@@ -30,20 +30,21 @@ def main() -> None:
     left.set(
         xscale="log",
         xlabel="dimension d (log scale)",
-        ylabel="top eigenvector's squared cosine with Y₂",
-        ylim=(0, None),
+        ylabel="overlap² of the top eigenvector and Y₂",
+        ylim=(0, 0.36),
     )
-    right.set(xscale="log", xlabel="samples n (log scale)", ylabel="test error", ylim=(0, None))
+    right.set(xscale="log", xlabel="samples n (log scale)", ylabel="test error", ylim=(0, 45))
     left.set_xticks(a["dimensions"], [str(d) for d in a["dimensions"]], minor=False)
     right.set_xticks(b["samples"], [str(n) for n in b["samples"]], minor=False)
     for axes in (left, right):
         axes.minorticks_off()
-        kinds = [
-            Line2D([], [], color="black", label="predicted"),
-            Line2D([], [], color="black", marker="o", markerfacecolor="white", linewidth=0, label="simulated"),
-            Line2D([], [], color="black", marker="x", linewidth=0, label="published (read off the plot)"),
-        ]
-        axes.legend(handles=[*axes.get_legend_handles_labels()[0], *kinds], frameon=False, fontsize=7)
+        axes.legend(frameon=False, fontsize=7)
+    kinds = [
+        Line2D([], [], color="black", label="predicted"),
+        Line2D([], [], color="black", marker="o", markerfacecolor="white", linewidth=0, label="simulated"),
+        Line2D([], [], color="black", marker="x", linewidth=0, label="published (read off the plot)"),
+    ]
+    figure.legend(handles=kinds, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     figure.savefig(here.with_name("figure.pdf"), metadata={"CreationDate": None})
 
 
