@@ -38,7 +38,8 @@ FARTHEST = 8.5  # of a standardised Gaussian variable: what lies beyond weighs 1
 NEGLIGIBLE = 1e-17  # weight of a node that is left out
 UNSEEN = 1e-7  # overlap of the rows with the target below which labels do not depend on what the rows see
 STAR = 0.1  # times the cube root of the error aimed at: an axis with less of the rows is left to the star
-SPANNED = 1e-3  # times the square root of the error aimed at: an axis with less of the rows is left out
+SPANNED = 0.02  # times its square root: an axis along which a step makes spikes weaker than this is left out
+ROUNDING = 1e-14  # relative
 SPLINE_ORDER = 7
 BLOCK = 1 << 18  # values of one function at once
 WORK = 4e7  # values of one function in one step: some ten seconds
@@ -103,7 +104,9 @@ def rows(setup: Setup, stats: Statistics, width: int, resolution: Resolution) ->
     current = Rows(a, weights, np.zeros((a.size, 1)), np.ones(1), np.ones(a.size))
     for step in range(setup.training.steps):
         with np.errstate(over="ignore", invalid="ignore"):  # an overflow is refused below
-            current = _stepped(setup, stats, setup.training.step_size(step, width), current, resolution)
+            size = setup.training.step_size(step, width)
+            frame = _Frame(current, math.sqrt(width) * size, resolution)
+            current = _stepped(setup, stats, size, current, frame, resolution)
         if not (np.all(np.isfinite(current.vectors)) and np.all(np.isfinite(current.variance))):
             raise ToleranceNotMet(
                 f"the activation overflows doubles in step {step + 1}: it grows too fast, at any tolerance"
@@ -111,9 +114,8 @@ def rows(setup: Setup, stats: Statistics, width: int, resolution: Resolution) ->
     return current
 
 
-def _stepped(setup: Setup, stats: Statistics, step: float, old: Rows, resolution: Resolution) -> Rows:
+def _stepped(setup: Setup, stats: Statistics, step: float, old: Rows, frame: _Frame, resolution: Resolution) -> Rows:
     """The rows after one more step."""
-    frame = _Frame(old, resolution)
     along = np.zeros((old.nodes.size, frame.axes.shape[1]))
     across, slope, rest = np.zeros((3, old.nodes.size))
     triangle = np.zeros((0, old.nodes.size))
@@ -150,19 +152,21 @@ class _Frame:
         rest: the unit vector along what is left of the target, shape (D,).
         u: nodes in the coordinates along the axes, shape (p, R).
         weight: of these nodes, shape (p,).
+
+    `strength` is √N s, of what the next step adds.
     """
 
-    def __init__(self, rows: Rows, resolution: Resolution) -> None:
+    def __init__(self, rows: Rows, strength: float, resolution: Resolution) -> None:
         weighted = np.sqrt(rows.weights)[:, None] * rows.vectors
-        span = _principal(weighted, resolution.frame)
+        smallest = SPANNED * math.sqrt(resolution.frame) / strength
+        span = _principal(weighted, smallest)
         projection = span @ (span.T @ rows.target)
         self.seen = float(np.linalg.norm(projection))
         rest = rows.target - projection
         if self.seen > UNSEEN:
             first = projection / self.seen
-            others = _principal(
-                weighted - np.multiply.outer(weighted @ first, first), resolution.frame, span.shape[1] - 1
-            )
+            across = weighted - np.multiply.outer(weighted @ first, first)
+            others = _principal(across, smallest)[:, : span.shape[1] - 1]
             self.axes = np.column_stack([first, others])
         else:
             self.seen, self.axes, rest = 0.0, span, rows.target
@@ -212,11 +216,10 @@ class _Frame:
         return both[kept], weights[kept]
 
 
-def _principal(vectors: Array, aim: float, most: int | None = None) -> Array:
-    """Orthonormal columns spanning the rows given, but for what is too small to matter."""
+def _principal(vectors: Array, smallest: float) -> Array:
+    """Orthonormal columns spanning the rows given, but for singular values that are too small or rounding."""
     _, sizes, right = np.linalg.svd(vectors, full_matrices=False)
-    kept = sizes > SPANNED * math.sqrt(aim)
-    return right[kept][:most].T
+    return np.asarray(right[sizes > max(smallest, ROUNDING * sizes[0])].T)
 
 
 class _Table:
