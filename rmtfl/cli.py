@@ -264,7 +264,7 @@ def compare(
         typer.Option(
             "--spectrum",
             metavar="FILE",
-            help="Singular values, eigenvalues or a weight matrix: .npy, .npz (one array a draw) or .csv.",
+            help="Singular values, eigenvalues or a matrix: .npy, .npz (one array a draw) or .csv.",
             show_default=False,
         ),
     ],

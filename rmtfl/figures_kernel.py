@@ -201,7 +201,7 @@ def _matrix_panel(part: SubFigure, result: RowResult, draws: Trials, page: Page)
     bulk = values[:, count:].ravel()
     bulk = bulk[bulk > ZERO * values.max()]
     edges = np.linspace(np.log10(bulk.min()), np.log10(bulk.max()), 2 * BINS + 1)
-    weights = np.full(len(bulk), 1 / (values.size * (edges[1] - edges[0])))
+    weights = np.full(len(bulk), 1 / (len(values) * table.samples * (edges[1] - edges[0])))
     axes.hist(bulk, bins=list(10**edges), weights=weights, color=SIMULATED, alpha=0.35)
     law = kernel_matrix(setup.spiked, table.samples, max(table.degrees), table.modes, setup.theory.tolerance)
     highest = 0.0

@@ -12,7 +12,8 @@ modules that predict, simulate and draw need not know one another. What each fun
 - diagnostics(setup, prediction, trials) yields the `rmtfl.compare.Finding`s shown of one simulated row, and
   rates(rows) those of a study, from its `rmtfl.compare.RowResult`s;
 - statement(setups) yields paragraphs of text: what a study claims;
-- draw(arrays, setup, eigenvalues) turns a user's arrays into trials;
+- draw(arrays, setup, eigenvalues) turns a user's arrays into trials; a matrix belongs to a row whose setup has its shape
+  as `matrix_shape`;
 - figure(results, trials, page) returns a matplotlib figure of a whole study, for a screen or for print.
 """
 
@@ -153,6 +154,7 @@ _ALL = (
         trial="rmtfl.montecarlo.kernel:matrix_trial",
         memory="rmtfl.montecarlo.kernel:matrix_memory",
         quantities="rmtfl.kernel.compare:matrix_quantities",
+        draw="rmtfl.kernel.compare:matrix_draw",
         figure="rmtfl.figures_kernel:kernel_matrix_figure",
     ),
     Observable(

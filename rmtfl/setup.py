@@ -231,6 +231,11 @@ class Setup(Table):
     training: Training
     theory: Theory = Theory()
 
+    @property
+    def matrix_shape(self) -> tuple[int, int]:
+        """(N, d), of the weights; there is none in the limit."""
+        return int(self.sizes.width), self.sizes.dimension
+
 
 class MonteCarlo(Table):
     """How many trials are drawn, and from which seed."""

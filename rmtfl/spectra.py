@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 
 from rmtfl.errors import BadInput
 
-ACCEPTED = (
-    "singular values (one dimension) or a weight matrix of shape (N, d), as .npy, .npz (one array a draw) or .csv"
-)
+ACCEPTED = "singular values or eigenvalues (one dimension), or a matrix (two), as .npy, .npz (one array a draw) or .csv"
 
 
 def read_arrays(path: Path) -> list[NDArray[np.float64]]:

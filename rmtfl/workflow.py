@@ -148,7 +148,8 @@ def compare_spectrum(
 
     Args:
         study: a study, or the path of its file.
-        spectrum: singular values (one dimension) or weights (N × d, w_i ~ N(0, I/d) before training) as anything that
+        spectrum: singular values (one dimension) or weights (N × d, w_i ~ N(0, I/d) before training), for a study of
+            kernel matrices eigenvalues of the n × n matrix over n, or the matrix k(x_i, x_j); as anything that
             `numpy.asarray` takes; PyTorch tensors are detached and moved. A list or tuple of such arrays holds one a
             draw: several draws are judged on their own standard error, a single one on a bound of its spread.
         row: which row of the study, counted from 1; may be left out where only one fits.
@@ -207,7 +208,7 @@ def _chosen(study: Study, shapes: Sequence[tuple[int, ...]], number: int | None)
     fitting = [
         (index, row)
         for index, row in enumerate(study.rows, 1)
-        if row in study.simulable and sizes <= {(row.setup.sizes.width, row.setup.sizes.dimension)}
+        if row in study.simulable and sizes <= {row.setup.matrix_shape}
     ]
     if len(fitting) == 1:
         return fitting[0][1]

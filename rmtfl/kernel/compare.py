@@ -8,13 +8,14 @@ the sizes of the latter are measured in validation/kernel-matrices and validatio
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rmtfl.compare import Quantity
+from rmtfl.errors import BadInput
 from rmtfl.statistics import TRACY_WIDOM_MEAN, TRACY_WIDOM_SD
 
 Draws = Mapping[str, NDArray[np.float64]]
@@ -27,6 +28,7 @@ FIRST_OUTLIER = 0.01  # relative, from n = SMALL on
 FIRST_OUTLIER_SMALL = 0.05  # relative, below
 SMALL = 300  # samples
 BULKS = 2  # of a matrix whose ends are compared
+ONE_DRAW = 1.25  # times the predicted standard deviation of one draw; seen at n = 150: up to 1.2
 TEST_ERROR = 0.03  # relative, from n = FEW on
 TEST_ERROR_FEW = 0.08  # relative, below: the formula is optimistic there
 FEW = 100  # samples
@@ -82,7 +84,8 @@ def matrix_quantities(setup: Any, prediction: Mapping[str, Any], trials: Draws) 
     Args:
         setup: the row.
         prediction: its document.
-        trials: 'eigenvalues' (trials, n), descending, and 'harmonics' (trials, 4, 4), or empty.
+        trials: 'eigenvalues' (trials, n or the largest of them), descending, and 'harmonics' (trials, 4, 4), where the
+            target's direction is known; or empty. A single draw has its spread from the prediction.
     """
     small = setup.kernel.samples < SMALL
     relative = FIRST_OUTLIER_SMALL if small else FIRST_OUTLIER
@@ -100,6 +103,7 @@ def matrix_quantities(setup: Any, prediction: Mapping[str, Any], trials: Draws) 
             if j == 0
             else "",
             judged=j == 0 and rank is not None,
+            spread=ONE_DRAW * float(outlier["spread"]) if len(values) == 1 else None,
         )
     if prediction["outliers"]:
         for m, share in enumerate(prediction["outliers"][0]["harmonics"]):
@@ -117,7 +121,43 @@ def matrix_quantities(setup: Any, prediction: Mapping[str, Any], trials: Draws) 
             allowance=TRACY_WIDOM_SD * scale if judged else 0.0,
             reason="one Tracy–Widom standard deviation, for a bulk of few eigenvalues" if judged else "",
             judged=judged,
+            spread=ONE_DRAW * TRACY_WIDOM_SD * scale if len(values) == 1 else None,
         )
+
+
+def matrix_draw(
+    arrays: Sequence[NDArray[Any]], setup: Any, eigenvalues: bool = False
+) -> dict[str, NDArray[np.float64]]:
+    """A user's kernel matrices or their eigenvalues as trials, one a draw.
+
+    Args:
+        arrays: each of one dimension (eigenvalues of the n × n matrix over n, in any order; all, or the largest of
+            them) or two (the matrix k(x_i, x_j) itself, not divided by n).
+        setup: the row they belong to.
+        eigenvalues: nothing else is taken here.
+
+    Returns:
+        'eigenvalues' of shape (draws, values), descending: as many as the shortest list has.
+
+    Raises:
+        BadInput: for a matrix of another shape or one that is not symmetric, or anything that is no spectrum.
+    """
+    n = int(setup.kernel.samples)
+    spectra = []
+    for array in arrays:
+        if array.ndim == 2 and array.shape != (n, n):
+            raise BadInput(f"a matrix of shape {array.shape}; expected (n, n) = {(n, n)}")
+        rounding = n * float(np.finfo(np.float32).eps * np.abs(array).max())
+        if array.ndim == 2 and float(np.abs(array - array.T).max()) > rounding:
+            raise BadInput("a matrix that is not symmetric; expected k(x_i, x_j)")
+        values = np.linalg.eigvalsh(array)[::-1] / n if array.ndim == 2 else np.sort(array)[::-1]
+        if values[-1] < -rounding:
+            raise BadInput(f"an eigenvalue of {values[-1]:g}; expected none below 0")
+        if len(values) > n:
+            raise BadInput(f"{len(values)} eigenvalues; expected at most n = {n}")
+        spectra.append(values)
+    shortest = min(len(values) for values in spectra)
+    return {"eigenvalues": np.array([values[:shortest] for values in spectra])}
 
 
 def _rank(j: int, prediction: Mapping[str, Any]) -> int | None:

@@ -38,6 +38,7 @@ class MatrixOutlier:
         mode: its index in the block of degree 0.
         alignment: squared overlap of the matrix's eigenvector with the sampled eigenfunction.
         error: of location and alignment, absolute.
+        spread: standard deviation of the location in one draw, to leading order in 1/n.
     """
 
     location: float
@@ -45,6 +46,7 @@ class MatrixOutlier:
     mode: int
     alignment: float
     error: float
+    spread: float
 
 
 @dataclass(frozen=True)
@@ -149,12 +151,16 @@ class KernelMatrix:
             inside = any(low <= location <= high for low, high in self.intervals)
             if slope > 0 and not inside:
                 error = population.error[i] * (slope + abs(curvature)) + self.error
-                found.append(
-                    MatrixOutlier(
-                        location, float(population.eigenvalues[i]), int(population.simple[i]), slope, float(error)
-                    )
-                )
+                eigenvalue, mode = float(population.eigenvalues[i]), int(population.simple[i])
+                spread = self._spread(int(i), slope)
+                found.append(MatrixOutlier(location, eigenvalue, mode, slope, float(error), spread))
         return tuple(sorted(found, key=lambda outlier: -outlier.location))
+
+    def _spread(self, index: int, slope: float) -> float:
+        """λ √(Z' (2 + (E e⁴ − 3) Z')/n): the length of the sampled e moves λ Z', what else it meets 2 Z' (1 − Z')."""
+        fourth = float(self._fluctuations.joint(index)[0][index])
+        variance = max(slope * (2 + (fourth - 3) * slope), 0.0) / self.samples
+        return float(self.population.eigenvalues[index] * np.sqrt(variance))
 
     def harmonic_overlaps(self, outlier: MatrixOutlier, count: int) -> Array:
         """Expected squared cosines of an outlier's eigenvector with the sampled harmonics Y_0, …: (count,).

@@ -216,6 +216,11 @@ class KernelMatrixSetup(KernelSetup):
     kernel: KernelMatrixTable
     theory: Annotated[Theory, AfterValidator(_doubles)] = Theory()
 
+    @property
+    def matrix_shape(self) -> tuple[int, int]:
+        """(n, n), of the kernel matrix."""
+        return int(self.kernel.samples), int(self.kernel.samples)
+
 
 class LearningCurveSetup(_Row):
     """One row of a `learning-curve` study; the target of the regression is that of the training, where there is one."""
