@@ -378,6 +378,42 @@ def refine(
     return value, last
 
 
+def newton(
+    step: Callable[[float], float],
+    start: float,
+    *,
+    inside: Callable[[float], bool],
+    tolerance: float,
+    max_steps: int = 60,
+) -> float | None:
+    """Solve one real equation on floats, where an array's overhead would be all there is.
+
+    Args:
+        step: Newton's correction at x, which is subtracted.
+        start: The first x.
+        inside: The domain; leaving it is a failure.
+        tolerance: Relative size of a correction at which x is done.
+        max_steps: Corrections at most.
+
+    Returns:
+        The root, with the last correction applied; None where Newton failed: the callers have a slower way.
+    """
+    x, last = start, float("inf")
+    try:
+        for _ in range(max_steps):
+            change = step(x)
+            x -= change
+            if not inside(x):
+                return None
+            change = abs(change)
+            if change <= tolerance * abs(x) or last <= change < ROUNDING_REGIME * abs(x):
+                return x
+            last = change
+    except (ZeroDivisionError, OverflowError, ValueError):
+        pass
+    return None
+
+
 def continuation(
     problems: list[Root] | list[FixedPoint],
     solver: Solver,

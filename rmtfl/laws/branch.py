@@ -2,26 +2,20 @@
 
 On the real axis inside a bulk the equation z(u) = x has exactly one root in C⁺ (all others but its
 conjugate are real and interlace the atoms), so whatever converges there is the right one, and a proof that
-some root lies within β < Im u of a computed u certifies it. The proof is Smale's: with β₁ = |f/f'| and
-γ₁ = sup_k |f^(k)/(k! f')|^{1/(k-1)}, a root lies within 2β₁ of u if β₁ γ₁ < 0.157 (Blum, Cucker, Shub and
-Smale, Complexity and Real Computation, 1998, §8.2). Here f^(k)/k! is at most P/δ^{k-1}, with
-P = γ Σ w t²/|u - t|² and δ the distance to the nearest atom, so γ₁ <= max(1, P/|f'|)/δ.
+some root lies within β < Im u of a computed u certifies it (`expansion`).
 
 The residual is written around an anchor (an edge's critical point, or a minimum of Φ inside a bulk), which
-removes the cancellation near edges; what rounding is left enters β₁ through a bound on the residual's own
-error. Points whose bound exceeds the target go through Newton with the residual in double-double, and,
+removes the cancellation near edges; what rounding is left enters the proof through a bound on the residual's
+own error. Points whose bound exceeds the target go through Newton with the residual in double-double, and,
 should that not do, in mpmath.
 
-Starting points come from `table`, with a bracket behind them, so that no point depends on luck. Checked in
-tests/laws against certified polynomial roots.
-
-The rounding bound takes the errors of a K-term sum as independent (growth sqrt K, Higham and Mary, SIAM J.
-Sci. Comput. 41, 2019); everything else in it is a worst case.
+Starting points come from closed forms for one to three atoms, and from `table` otherwise and where those are poor,
+with a bracket behind them, so that no point depends on luck. Checked in tests/laws against certified polynomial roots.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import mpmath
@@ -30,22 +24,23 @@ from numpy.typing import NDArray
 
 from rmtfl.errors import ToleranceNotMet
 from rmtfl.laws import precise
+from rmtfl.laws.closed import ATOMS, NEAR, near_edge, pair, polynomials
 from rmtfl.laws.doubledouble import UNIT, DoubleDouble
-from rmtfl.laws.edges import Structure, blocks, images, join, join_images
-from rmtfl.laws.forward import Floats, ForwardMap, Indices
+from rmtfl.laws.edges import blocks, images, join, join_images
+from rmtfl.laws.expansion import EPS, Complexes, Expansion
+from rmtfl.laws.forward import Floats, ForwardMap, Indices, Points
+from rmtfl.laws.structure import Images, Structure
 from rmtfl.laws.table import Table
 from rmtfl.solve import Bracketed, Newton, Root, refine, solve
-
-Complexes = NDArray[np.complex128]
-
-#: Rounding unit of a double.
-EPS = 2.0**-53
 
 #: A root whose relative error is not below this counts as not found: nothing is returned for it.
 UNPROVED = 1e-6
 
-#: Smale's constant (13 - 3 sqrt 17)/4 = 0.1577, below which β γ proves a root within 2 β.
-SMALE = 0.157
+#: A minimum of Φ above 1 is an anchor where Φ - 1 is below this: with more, the terms around it cancel one another.
+ANCHORED = 1.0
+
+#: Laws of at most this many atoms keep the expansions of all anchors.
+CACHED = 64
 
 
 @dataclass(frozen=True)
@@ -82,70 +77,10 @@ class Roots:
 
     @property
     def u(self) -> Complexes:
-        """The roots themselves."""
-        return np.asarray((self.anchor + self.h.real).to_float() + 1j * self.h.imag)
-
-
-@dataclass(frozen=True)
-class Expansion:
-    """The equation z(anchor + h) = target around each point's anchor: a0 + a1 h + h² Σ b/(d + h) = 0.
-
-    Attributes:
-        a0: z(anchor) - target, complex, shape (N,).
-        a1: z'(anchor).
-        d: anchor - t, shape (N, K).
-        b: γ w t²/d².
-        floor: Error of a0, beyond its rounding.
-        tilt: The same for a1.
-    """
-
-    a0: Complexes
-    a1: Floats
-    d: Floats
-    b: Floats
-    floor: Floats
-    tilt: Floats
-
-    def __getitem__(self, key: Indices) -> Expansion:
-        if key.size == self.a0.size:
-            return self
-        return Expansion(*(getattr(self, name)[key] for name in self.__dataclass_fields__))
-
-    def residual(self, h: Complexes) -> tuple[Complexes, Complexes]:
-        """Return f and f' at h, in real arithmetic: 1/(d + h) = (d + Re h - i Im h)/|d + h|²."""
-        re, im = h.real, h.imag
-        p = self.d + re[:, None]
-        inverse = 1 / (p * p + (im * im)[:, None])
-        q = self.b * inverse
-        s0, s1 = q.sum(1), np.einsum("ij,ij->i", q, p)
-        g0, g1 = np.einsum("ij,ij->i", q, inverse), np.einsum("ij,ij,ij->i", q, inverse, p)
-        psi = s1 - 1j * (im * s0)
-        psi_slope = -(s0 - 2 * im**2 * g0) + 2j * im * g1
-        return self.a0 + h * (self.a1 + h * psi), self.a1 + h * (2 * psi + h * psi_slope)
-
-    def certificate(self, h: Complexes, f: Complexes, unit: float) -> Floats:
-        """Return a radius around h that holds a root, or inf where none is proved.
-
-        Args:
-            h: Offsets.
-            f: Residuals there.
-            unit: Relative error of each term of the residual as it was computed.
-        """
-        _, slope = self.residual(h)
-        size = np.abs(h)
-        distance = np.abs(self.d + h[:, None])
-        pulled = self.b / distance
-        magnified = np.einsum("ij,ij->i", pulled, 1 + np.abs(self.d) / distance)
-        weight = np.einsum("ij,ij->i", pulled, self.d**2 / distance)
-        spread = 8 + 2 * np.sqrt(self.d.shape[1])
-        noise = unit * spread * (np.abs(self.a0) + np.abs(self.a1) * size + size**2 * magnified)
-        noise += self.floor + self.tilt * size
-        # The slope is in doubles whatever the residual is in: its own rounding is taken off.
-        low = np.abs(slope) - EPS * spread * (np.abs(self.a1) + 3 * size * magnified * (1 + size / distance.min(1)))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            beta = (np.abs(f) + noise) / low
-            gamma = np.maximum(1.0, 1.001 * weight / low) / distance.min(1)
-            return np.where((low > 0) & (beta * gamma < SMALE), 2 * beta, np.inf)
+        """The roots themselves, rounded to 2^-53 (|anchor| + |h|)."""
+        value = self.h + self.anchor.lo
+        value += self.anchor.hi
+        return value
 
 
 class Branch:
@@ -157,29 +92,67 @@ class Branch:
 
     def __init__(self, forward: ForwardMap, found: Structure, target: float = 2e-13) -> None:
         self.forward, self.structure, self.target = forward, found, target
-        inner = np.flatnonzero(~found.gap)
-        points = join([found.points, found.minima[inner]])
-        bulk = np.concatenate([np.arange(found.points.size) // 2, np.cumsum(found.gap)[inner]])
+        points, known = found.points, found.images
+        bulk = np.arange(points.size) // 2
         position = forward.position(points)
-        order = np.lexsort((position.lo, position.hi, bulk))
-        self.points, self.bulk, self.position = points[order], bulk[order], position[order]
-        known = join_images([found.images, images(forward, found.minima[inner])])
-        self.image, self.image_error = known.value[order], known.error[order]
-        self.slope, self.slope_error = known.slope[order], known.slope_error[order]
+        inner = np.flatnonzero(~found.gap & (found.least.hi < ANCHORED))
+        if inner.size:
+            points = join([points, found.minima[inner]])
+            bulk = np.concatenate([bulk, np.cumsum(found.gap)[inner]])
+            position = forward.position(points)
+            order = np.lexsort((position.lo, position.hi, bulk))
+            points, bulk, position = points[order], bulk[order], position[order]
+            known = join_images([known, images(forward, found.minima[inner])])
+            known = Images(known.value[order], known.error[order], known.slope[order], known.slope_error[order])
+        self.points, self.bulk, self.position = points, bulk, position
+        self.image, self.image_error = known.value, known.error
+        self.slope, self.slope_error = known.slope, known.slope_error
         count = found.points.size // 2
-        self.left = np.searchsorted(self.bulk, np.arange(count))
+        self.left = np.searchsorted(bulk, np.arange(count))
         self.right = np.append(self.left[1:], points.size) - 1
-        self.along = (self.position - self.position[self.left[self.bulk]]).to_float()
-        self.length = self.along[self.right]
-        self.width = (found.edges[1::2] - found.edges[0::2]).to_float()
-
         self.critical = np.zeros(points.size, bool)
         self.critical[self.left] = self.critical[self.right] = True
+
+    @cached_property
+    def along(self) -> Floats:
+        """How far each anchor is from its bulk's leftmost one, in u."""
+        return (self.position - self.position[self.left[self.bulk]]).to_float()
+
+    @cached_property
+    def length(self) -> Floats:
+        """The same of each bulk's rightmost one."""
+        return np.asarray(self.along[self.right])
+
+    @cached_property
+    def width(self) -> Floats:
+        """Widths of the bulks, in x."""
+        edges = self.structure.edges
+        return np.asarray((edges[1::2] - edges[0::2]).to_float())
 
     @cached_property
     def table(self) -> Table:
         """Starting points, made when first asked for."""
         return Table(self)
+
+    @cached_property
+    def _around(self) -> tuple[Floats, Floats]:
+        """What `_rows` returns for all anchors, of a law of not too many atoms."""
+        return self._rows(self.points)
+
+    def _rows(self, points: Points) -> tuple[Floats, Floats]:
+        d = np.ascontiguousarray(self.forward.differences(points).to_float().T)
+        return d, self.forward.double_gwt2[:, None] / (d * d)
+
+    @cached_property
+    def _tangent(self) -> tuple[Floats, Floats]:
+        """The slope z' at each anchor as it is used, 0 at an edge, and a bound on its error."""
+        slope = np.abs(self.slope.hi)
+        return np.where(self.critical, 0.0, self.slope.hi), self.slope_error + np.where(self.critical, slope, 0.0)
+
+    @cached_property
+    def _closed(self) -> tuple[Floats, Floats] | None:
+        """Polynomials of the closed form, for laws that have one."""
+        return polynomials(self._tangent[0], *self._around) if self.forward.atoms.size <= ATOMS else None
 
     def below(self, anchor: Indices, at: Target) -> DoubleDouble:
         """Return z(anchor) - x."""
@@ -187,20 +160,35 @@ class Branch:
             return self.image[anchor] - at.x
         return (self.image[anchor] - self.image[at.base]) - at.x
 
+    def distance(self, anchor: Indices, at: Target) -> Floats:
+        """Return the same in doubles, to two roundings."""
+        if at.base is None:
+            return np.asarray((self.image.hi[anchor] - at.x.hi) + (self.image.lo[anchor] - at.x.lo))
+        if at.base is anchor:
+            return -at.x.hi
+        return self.below(anchor, at).to_float()
+
     def expansion(self, anchor: Indices, at: Target) -> Expansion:
         """Return the equation z(u) = x + i y around the given anchors."""
-        used, where = np.unique(anchor, return_inverse=True)
-        d = self.forward.differences(self.points[used]).to_float()
-        b = self.forward.double_gwt2 / d**2
-        slope, critical = self.slope.hi[used], self.critical[used]
-        own = np.zeros(anchor.shape, bool) if at.base is None else anchor == at.base
+        if self.forward.atoms.size <= CACHED:
+            where, (d, b) = anchor, self._around
+        else:
+            used, where = np.unique(anchor, return_inverse=True)
+            d, b = self._rows(self.points[used])
+        slope, tilt = self._tangent
+        floor = self.image_error[anchor]
+        if at.base is not None:
+            floor = np.where(anchor == at.base, 0.0, floor)
+        a0 = np.empty(anchor.shape, complex)
+        a0.real, a0.imag = self.distance(anchor, at), -at.y
         return Expansion(
-            np.asarray(self.below(anchor, at).to_float() - 1j * at.y, complex),
-            np.where(critical, 0.0, slope)[where],
-            d[where],
-            b[where],
-            np.where(own, 0.0, self.image_error[anchor]),
-            (self.slope_error[used] + np.where(critical, np.abs(slope), 0.0))[where],
+            a0,
+            slope[anchor],
+            d.take(where, axis=1),
+            b.take(where, axis=1),
+            self.forward.double_gwt2,
+            floor,
+            tilt[anchor],
         )
 
     def inside(self, at: Target, bulk: Indices) -> Roots:
@@ -209,6 +197,46 @@ class Branch:
         Raises:
             ToleranceNotMet: If a root cannot be certified.
         """
+        if self._closed is None:
+            return self._from_table(at, bulk)
+        anchor = self._nearest(at, bulk)
+        eq = self.expansion(anchor, at)
+        with np.errstate(all="ignore"):
+            h, error = eq.last_step(self._in_closed_form(eq, anchor))
+            lost = np.flatnonzero(~(error <= self.target * h.imag))
+        found = Roots(self.position[anchor], h, error)
+        if lost.size:
+            again = self._from_table(at[lost], bulk[lost])
+            found.anchor.hi[lost], found.anchor.lo[lost] = again.anchor.hi, again.anchor.lo
+            h[lost], error[lost] = again.h, again.error
+        return found
+
+    def _nearest(self, at: Target, bulk: Indices) -> Indices:
+        """Return the anchor whose image is next to x."""
+        if at.base is not None:
+            return at.base
+        order, middle = self._order
+        anchor = order[middle.searchsorted(at.x.hi)]
+        return anchor if self.critical.all() else np.where(self.bulk[anchor] == bulk, anchor, self.left[bulk])
+
+    @cached_property
+    def _order(self) -> tuple[Indices, Floats]:
+        """The anchors by image, and the middles between their images."""
+        order = np.argsort(self.image.hi, kind="stable")
+        place = self.image.hi[order]
+        return order, 0.5 * (place[1:] + place[:-1])
+
+    def _in_closed_form(self, eq: Expansion, anchor: Indices) -> Complexes:
+        assert self._closed is not None
+        own, factor = self._closed
+        a0 = eq.a0.real
+        h = pair(own.take(anchor, axis=1) + a0 * factor.take(anchor, axis=1))
+        if self.forward.atoms.size == ATOMS:
+            two_terms, share = near_edge(a0, eq.d, eq.b)
+            h = np.where((share < NEAR) & self.critical[anchor], two_terms, h)
+        return h
+
+    def _from_table(self, at: Target, bulk: Indices) -> Roots:
         anchor, h = self.table.start(at, bulk)
         eq = self.expansion(anchor, at)
         h, found = _newton(eq, h)
@@ -276,8 +304,8 @@ class Branch:
     def _certify(self, eq: Expansion, anchor: Indices, h: Complexes, at: Target, *, of_imag: bool) -> Roots:
         """Bound every root's error, refining those that are not good enough."""
         position = self.position[anchor]
-        f, _ = eq.residual(h)
-        error = eq.certificate(h, f, EPS)
+        with np.errstate(all="ignore"):
+            h, error = eq.last_step(h)
 
         def poor(limit: float) -> Indices:
             scale = np.abs(h.imag) if of_imag else np.abs((position + h.real).to_float() + 1j * h.imag)
@@ -344,8 +372,8 @@ class Branch:
         value, _ = refine(correction, DoubleDouble(np.stack([h.real, h.imag])), tolerance=1e-18)
         rounded = value.to_float()
         found = rounded[0] + 1j * rounded[1]
-        exact = Expansion(eq.a0, self.slope.hi[anchor], eq.d, eq.b, eq.floor, self.slope_error[anchor])
-        return found, exact.certificate(found, residual(value), 16 * UNIT)
+        exact = replace(eq, a1=self.slope.hi[anchor], tilt=self.slope_error[anchor])
+        return found, exact.radius(found, residual(value), 16 * UNIT)
 
 
 def _newton(eq: Expansion, start: Complexes) -> tuple[Complexes, NDArray[np.bool_]]:
@@ -355,7 +383,6 @@ def _newton(eq: Expansion, start: Complexes) -> tuple[Complexes, NDArray[np.bool
         inside=lambda h, index: h.imag > 0,
         scale=lambda h, index: np.abs(h.imag),
     )
-    found = solve(problem, Newton(), start, tolerance=1e-9, max_steps=25, throw=False)
-    # Newton squares its last step, so 1e-9 is the rounding level; one that stalls above it left a usable
-    # start.
+    found = solve(problem, Newton(), start, tolerance=1e-5, max_steps=25, throw=False)
+    # Newton squares its last step, and takes one more where it is certified; one that stalls left a usable start.
     return found.value, found.error <= 1e-4 * np.abs(found.value.imag)

@@ -12,24 +12,20 @@ with mpmath in as many digits as it takes.
 
 Where it breaks down: exact contact of two bulks (Φ = 1 at a minimum) cannot be told from a gap or a bridge
 smaller than 10^-`LAST_DIGITS`; it is then reported as contact (one interval), in `notes`. Checked in
-tests/laws/test_edges.py against certified roots of the algebraic equation.
+tests/laws/test_generalized.py against certified roots of the algebraic equation.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rmtfl.errors import ToleranceNotMet
-from rmtfl.laws import precise
+from rmtfl.laws import few, precise
 from rmtfl.laws.doubledouble import DoubleDouble, concatenate
 from rmtfl.laws.forward import ORIGIN, Floats, ForwardMap, Indices, Points
+from rmtfl.laws.structure import EDGE_TOLERANCE, Images, Structure
 from rmtfl.solve import Bracketed, Newton, Root, refine, solve
-
-#: An edge must be known to this, relative, before it is rounded to a double (half an ulp is 1.1e-16).
-EDGE_TOLERANCE = 1e-18
 
 #: Corrections of an edge's point end here, relative to the distance to contact: Newton squares the last one.
 POINT_TOLERANCE = 1e-12
@@ -42,46 +38,8 @@ NARROW = 1e-8
 #: does, 0.7 does not where the weights differ by 1e12).
 SHALLOW = 0.1
 
-#: Rows of a (points x atoms) table that are worked on at once: 2^18 doubles stay in the cache.
-BLOCK = 2**18
-
-
-@dataclass(frozen=True)
-class Images:
-    """z and z' at real points, with bounds on their errors for the points as given."""
-
-    value: DoubleDouble
-    error: Floats
-    slope: DoubleDouble
-    slope_error: Floats
-
-
-@dataclass(frozen=True)
-class Structure:
-    """Critical points of the forward map and what they say.
-
-    Attributes:
-        points: Critical points in pairs (left, right end of a bulk), ascending.
-        images: z and z' at those points.
-        error: Relative error of the edges, beyond their rounding to doubles.
-        minima: Where Φ is least between neighbouring atoms, shape (K - 1,).
-        least: Φ - 1 there.
-        gap: Whether the bulks of the two atoms are apart there.
-        notes: Decisions that double-double could not take, and how they were taken.
-    """
-
-    points: Points
-    images: Images
-    error: Floats
-    minima: Points
-    least: DoubleDouble
-    gap: NDArray[np.bool_]
-    notes: tuple[str, ...]
-
-    @property
-    def edges(self) -> DoubleDouble:
-        """The edges, ascending, in double-double."""
-        return self.images.value
+#: Rows of a (points x atoms) table that are worked on at once: 2^17 doubles stay in the cache.
+BLOCK = 2**17
 
 
 def join(parts: list[Points]) -> Points:
@@ -101,15 +59,26 @@ def structure(forward: ForwardMap) -> Structure:
     Raises:
         ToleranceNotMet: If an edge could not be found to EDGE_TOLERANCE.
     """
+    if forward.atoms.size <= few.FEW and (plain := few.structure(forward)):
+        return plain
+    return by_arrays(forward)
+
+
+def by_arrays(forward: ForwardMap) -> Structure:
+    """Do what `structure` does, for any number of atoms."""
     notes: list[str] = []
     minima, least = _minima(forward)
     gap = _decide(forward, minima, least, notes)
+    gaps = np.flatnonzero(gap)
+    if 2 * (gaps.size + 1) * forward.atoms.size <= few.FEW_EDGES and (np.abs(least.hi) > few.PLAIN).all():
+        plain = few.edges(forward, gaps.tolist())
+        if plain:
+            return Structure(*plain, minima, least, gap, tuple(notes))
     points = _critical_points(forward, minima, least, gap)
     found, error = _edges(forward, points)
     edges = found.value
     bad = np.flatnonzero(~(error <= EDGE_TOLERANCE))
     if bad.size:
-        gaps = np.flatnonzero(gap)
         for i in bad.tolist():
             # The i-th critical point is the left (odd i) or the right end of a gap, or one of the two
             # outermost.
@@ -145,21 +114,34 @@ def _minima(forward: ForwardMap) -> tuple[Points, DoubleDouble]:
         for part in blocks(v.size, t.size):
             i = index[part]
             d = (t[reference[i]][:, None] - t) + v[part][:, None]
-            inverse = 1 / d
-            cube = a2 * inverse**3
-            fourth = cube * inverse
+            cube = a2 / (d * d * d)
+            fourth = cube / d
             side = np.arange(t.size) <= gaps[i][:, None]
-            left, left4 = np.where(side, cube, 0).sum(1), np.where(side, fourth, 0).sum(1)
-            rest, rest4 = -np.where(side, 0, cube).sum(1), np.where(side, 0, fourth).sum(1)
-            f[part] = left ** (-1 / 3) - rest ** (-1 / 3)
-            slope[part] = left ** (-4 / 3) * left4 + rest ** (-4 / 3) * rest4
+            left, left4 = np.einsum("ij,ij->i", cube, side), np.einsum("ij,ij->i", fourth, side)
+            rest, rest4 = -np.einsum("ij,ij->i", cube, ~side), np.einsum("ij,ij->i", fourth, ~side)
+            p, q = 1 / np.cbrt(left), 1 / np.cbrt(rest)
+            f[part] = p - q
+            slope[part] = p / left * left4 + q / rest * rest4
         return f, slope
 
     problem = Root(residual, lower=lower, upper=upper)
     found = solve(problem, Bracketed(), start, tolerance=1e-13, max_steps=100)
     points = Points(reference, DoubleDouble(found.value))
-    parts = [forward.phi_minus_one(points[part])[0] for part in blocks(gaps.size, t.size)]
-    return points, concatenate(parts)
+    return points, _depth(forward, points)
+
+
+def _depth(forward: ForwardMap, points: Points) -> DoubleDouble:
+    """Return Φ - 1, in doubles where it is not small."""
+    least = DoubleDouble(np.empty(points.size))
+    for part in blocks(points.size, forward.atoms.size):
+        some = points[part]
+        d = forward.atoms[some.reference][:, None] - forward.atoms + some.offset.hi[:, None]
+        least.hi[part] = (forward.double_gwt2 / (d * d)).sum(1) - 1
+    small = np.flatnonzero(np.abs(least.hi) < SHALLOW)
+    for part in blocks(small.size, forward.atoms.size):
+        value, _ = forward.phi_minus_one(points[small[part]])
+        least.hi[small[part]], least.lo[small[part]] = value.hi, value.lo
+    return least
 
 
 def _decide(forward: ForwardMap, minima: Points, least: DoubleDouble, notes: list[str]) -> NDArray[np.bool_]:

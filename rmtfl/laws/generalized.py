@@ -30,10 +30,12 @@ from numpy.typing import ArrayLike, NDArray
 from rmtfl.errors import BadInput, ToleranceNotMet
 from rmtfl.laws import precise
 from rmtfl.laws.base import Evaluation, Floats, Interval, Law, Outlier, in_digits, real_or_complex
-from rmtfl.laws.branch import EPS, Branch, Roots, Target
+from rmtfl.laws.branch import Branch, Roots, Target
 from rmtfl.laws.doubledouble import DoubleDouble
-from rmtfl.laws.edges import Structure, blocks, structure
+from rmtfl.laws.edges import blocks, structure
+from rmtfl.laws.expansion import EPS
 from rmtfl.laws.forward import ForwardMap, Indices, Points
+from rmtfl.laws.structure import Structure
 
 Complexes = NDArray[np.complex128]
 
@@ -105,7 +107,7 @@ class GeneralizedMarchenkoPastur(Law):
             BadInput: If a point is not finite, or the density is infinite there.
             ToleranceNotMet: If a point could not be certified.
         """
-        points = _finite(x)
+        points = finite(x)
         flat = points.ravel()
         value, error = np.zeros(flat.shape), np.zeros(flat.shape)
         if self.structure.edges.hi[0] == 0 and (flat == 0).any():
@@ -121,13 +123,12 @@ class GeneralizedMarchenkoPastur(Law):
     def evaluate_inside(self, at: Target, bulk: Indices) -> Evaluation:
         """Return what `evaluate` does at points strictly inside the given bulks."""
         roots = self.branch.inside(at, bulk)
-        u = roots.u
-        size = np.abs(u)
+        u, off = roots.u, roots.error
+        imag, size = u.imag, np.abs(u)
         # Im u and |u| each move by at most the root's error; |u| also by the rounding of anchor + h.
-        relative = roots.error / (u.imag - roots.error)
-        rounding = EPS * (np.abs(roots.anchor.hi) + np.abs(roots.h))
-        rest = 2 * (roots.error + rounding) / (size - roots.error)
-        return Evaluation(u.imag / (pi * self.ratio * size**2), relative + rest + 8 * EPS)
+        rounding = 2 * EPS * (np.abs(roots.anchor.hi) + np.abs(roots.h))
+        error = off / (imag - off) + 2 * (off + rounding) / (size - off) + 8 * EPS
+        return Evaluation(imag / (size * size) / (pi * self.ratio), error)
 
     def density(self, x: ArrayLike) -> Floats:
         """Return the density of the continuous part at real x, any shape; see `evaluate` for its error."""
@@ -193,7 +194,7 @@ class GeneralizedMarchenkoPastur(Law):
 
     def cdf(self, x: ArrayLike) -> Floats:
         """Return the distribution function, the atom at 0 included."""
-        points = _finite(x)
+        points = finite(x)
         flat = points.ravel()
         count = self.locate(flat)
         # Between bulks: the weights below, exactly.
@@ -272,7 +273,7 @@ class GeneralizedMarchenkoPastur(Law):
             ToleranceNotMet: If Newton does not reach the digits.
         """
         edges = [in_digits(edge, digits) for edge in precise.edges(self.forward, self.structure, digits)]
-        points = _finite(x).ravel()
+        points = finite(x).ravel()
         inside = self.inside(points, self.locate(points))
         roots = self.roots(points)
         densities = []
@@ -303,7 +304,8 @@ def count_below(x: Floats, marks: DoubleDouble) -> Indices:
     return np.asarray(count)
 
 
-def _finite(x: ArrayLike) -> Floats:
+def finite(x: ArrayLike) -> Floats:
+    """Return x as an array, refusing what is not finite."""
     points = np.asarray(x, float)
     if not np.isfinite(points).all():
         raise BadInput("x: every point must be a finite number")

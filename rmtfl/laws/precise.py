@@ -18,8 +18,8 @@ from mpmath import mpf
 from rmtfl.errors import ToleranceNotMet
 
 if TYPE_CHECKING:
-    from rmtfl.laws.edges import Structure
     from rmtfl.laws.forward import ForwardMap, Points
+    from rmtfl.laws.structure import Structure
 
 #: Contact of two bulks is not looked for beyond this many digits.
 LAST_DIGITS = 400

@@ -47,6 +47,11 @@ class Table:
         crowd = 4.0 ** -np.arange(1, CROWD + 1)
         left_d = forward.differences(branch.points[branch.left]).to_float()
         narrow = np.abs(found.least.hi) < CROWDED
+        along = np.zeros(narrow.size)
+        close = np.flatnonzero(narrow & ~found.gap)
+        if close.size:
+            left = branch.position[branch.left[np.cumsum(found.gap)[close]]]
+            along[close] = (forward.position(found.minima[close]) - left).to_float()
         pieces = []
         for j, (lo, hi) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
             length = branch.length[j]
@@ -57,16 +62,17 @@ class Table:
                 nodes.append(crowd * steps[0])
             if hi < narrow.size and narrow[hi]:
                 nodes.append(length - crowd * steps[-1])
-            for k in np.flatnonzero(narrow[lo:hi]).tolist():
-                pinch = branch.along[branch.left[j] + 1 + k]
-                nodes.append(pinch + np.concatenate([[0.0], crowd, -crowd]) * steps[k + 1] / 2)
+            nodes += [
+                along[lo + k] + np.concatenate([[0.0], crowd, -crowd]) * steps[k + 1] / 2
+                for k in np.flatnonzero(narrow[lo:hi]).tolist()
+            ]
             pieces.append(np.unique(np.clip(np.concatenate(nodes), 0.0, length)))
         self.bulk = np.repeat(np.arange(len(pieces)), [p.size for p in pieces])
         self.delta = np.concatenate(pieces)
         self.v, above = np.empty_like(self.delta), np.empty_like(self.delta)
         for part in blocks(self.delta.size, forward.atoms.size):
             d = left_d[self.bulk[part]] + self.delta[part, None]
-            self.v[part] = height(d, forward.double_gwt2)
+            self.v[part] = height(d, forward.double_gwt2, tolerance=1e-3)
             b = forward.double_gwt2 / left_d[self.bulk[part]] ** 2
             h = self.delta[part] + 1j * self.v[part]
             above[part] = np.real(h**2 * (b / (d + 1j * self.v[part, None])).sum(1))
@@ -81,8 +87,7 @@ class Table:
     def start(self, at: Target, bulk: Indices) -> tuple[Indices, Complexes]:
         """Return an anchor and an offset from it, for points inside the given bulks."""
         branch = self.branch
-        low = -branch.below(branch.left[bulk], at).to_float()
-        high = branch.below(branch.right[bulk], at).to_float()
+        low, high = -branch.distance(branch.left[bulk], at), branch.distance(branch.right[bulk], at)
         angle = np.arctan2(np.sqrt(low), np.sqrt(high))
         place = np.searchsorted(self.key, bulk + low / branch.width[bulk] * (1 - 1e-12), side="right")
         place = np.clip(place, 1, self.key.size - 1)
@@ -109,23 +114,29 @@ class Table:
             return delta, v
         minima = found.minima[narrow]
         image, _ = branch.forward.image(minima)
-        left = branch.left[bulk]
-        x = branch.image[left] - branch.below(left, at)
+        position = branch.forward.position(minima)
         d = branch.forward.differences(minima).to_float()
-        fourth = (branch.forward.double_gwt2 / d**4).sum(1)
+        fourth, least = (branch.forward.double_gwt2 / d**4).sum(1), np.abs(d).min(1)
+        x = at.x if at.base is None else branch.image[at.base] + at.x
         middle = np.searchsorted(0.5 * (image.hi[1:] + image.hi[:-1]), x.hi)
+        # The cubic is right within a tenth of the way to the nearest atom.
+        near = np.flatnonzero(np.abs(x.hi - image.hi[middle]) < (0.05 * fourth * least**3)[middle])
+        if near.size == 0:
+            return delta, v
+        left, middle = branch.left[bulk[near]], middle[near]
         p = (found.least.hi[narrow] / fourth)[middle]
-        q = (x - image[middle]).to_float() / fourth[middle]
+        q = (x[near] - image[middle]).to_float() / fourth[middle]
         # Cardano, for the two complex roots of h³ + p h + q = 0.
         inner = np.maximum(q * q / 4 + p**3 / 27, 0.0)
         c = np.cbrt(np.abs(q) / 2 + np.sqrt(inner))
         c = np.where(c > 0, c, np.inf)
         re = 0.5 * np.sign(q) * (c - p / (3 * c))
         im = 0.5 * np.sqrt(3) * (c + p / (3 * c))
-        from_left = (branch.forward.position(minima)[middle] - branch.position[left]).to_float()
-        close = (np.hypot(re, im) < 0.1 * np.abs(d).min(1)[middle]) & (im > 0)
-        close &= (from_left + re > 0) & (from_left + re < branch.length[bulk])
-        return np.where(close, from_left + re, delta), np.where(close, im, v)
+        place = (position[middle] - branch.position[left]).to_float() + re
+        close = (np.hypot(re, im) < 0.1 * least[middle]) & (im > 0)
+        close &= (place > 0) & (place < branch.length[bulk[near]])
+        delta[near], v[near] = np.where(close, place, delta[near]), np.where(close, im, v[near])
+        return delta, v
 
     def nearest(self, delta: Floats, bulk: Indices) -> Indices:
         """Return the anchor of the bulk that is nearest to its left end plus delta."""
@@ -151,13 +162,13 @@ class Table:
 
         def residual(s: Floats, index: Indices) -> tuple[Floats, Floats]:
             some = eq[index]
-            f, slope = some.residual(s + 1j * height(some.d + s[:, None], a2))
+            f, slope = some.residual(s + 1j * height(some.d.T + s[:, None], a2))
             return f.real, np.abs(slope) ** 2 / np.where(slope.real > 0, slope.real, np.abs(slope))
 
         lower, upper = -branch.along[anchor], branch.length[bulk] - branch.along[anchor]
         problem = Root(residual, lower=lower, upper=upper)
         s = solve(problem, Bracketed(), 0.5 * (lower + upper), tolerance=1e-13, throw=False).value
-        return anchor, s + 1j * height(eq.d + s[:, None], a2)
+        return anchor, s + 1j * height(eq.d.T + s[:, None], a2)
 
     def descend(self, z: Complexes) -> Complexes:
         """Return u(z) for Im z > 0 roughly: Newton, then a bracket along the level line for what it loses."""
@@ -189,7 +200,7 @@ class Table:
         return u
 
 
-def height(d: Floats, a2: Floats, eta: Floats | None = None) -> Floats:
+def height(d: Floats, a2: Floats, eta: Floats | None = None, *, tolerance: float = 1e-6) -> Floats:
     """Return v > 0 with Im z(s + i v) = eta, v (1 - Σ a2/(d² + v²)) = eta, for rows d = s - t.
 
     With eta = 0 (the default) v is 0 where s is outside the bulks.
@@ -203,7 +214,7 @@ def height(d: Floats, a2: Floats, eta: Floats | None = None) -> Floats:
         total = inverse @ a2
         return 1 / total - 1, (inverse * inverse) @ a2 / total**2
 
-    y = solve(Root(residual), Newton(), base, tolerance=1e-6, max_steps=60, throw=False).value
+    y = solve(Root(residual), Newton(), base, tolerance=tolerance, max_steps=60, throw=False).value
     v = np.sqrt(np.maximum(y, 0.0))
     if eta is None:
         return v
