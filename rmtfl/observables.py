@@ -180,6 +180,16 @@ _ALL = (
         figure="rmtfl.figures_features:features_figure",
     ),
     Observable(
+        name="feature-regression",
+        model="rmtfl.regression.table:RegressionSetup",
+        predict="rmtfl.regression.prediction:predict",
+        summary="rmtfl.regression.summary:summary",
+        trial="rmtfl.montecarlo.regression:trial",
+        memory="rmtfl.montecarlo.regression:memory",
+        quantities="rmtfl.regression.compare:quantities",
+        figure="rmtfl.figures_regression:regression_figure",
+    ),
+    Observable(
         name="law",
         model="rmtfl.laws.study:LawSetup",
         predict="rmtfl.laws.study:predict",

@@ -9,11 +9,22 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "rmtfl"
-PREDICTS = {"weights", "formulas", "gaussian", "outliers", "laws", "kernel", "features", "solve", "certify"}
+PREDICTS = {
+    "weights",
+    "formulas",
+    "gaussian",
+    "outliers",
+    "laws",
+    "kernel",
+    "features",
+    "regression",
+    "solve",
+    "certify",
+}
 # A module outside the package -> the only modules of the package that may import it.
 RESERVED = {
     "sqlite3": {"rmtfl.store"},
-    "matplotlib": {"rmtfl.figures", "rmtfl.figures_features", "rmtfl.figures_kernel"},
+    "matplotlib": {"rmtfl.figures", "rmtfl.figures_features", "rmtfl.figures_kernel", "rmtfl.figures_regression"},
     "typer": {"rmtfl.cli"},
     "rich": {"rmtfl.cli"},
     "distributed": {"rmtfl.montecarlo.executors"},
@@ -92,7 +103,7 @@ def prints(trees: Trees) -> list[str]:
 
 def numerics_that_see_the_front(trees: Trees) -> list[str]:
     """Predicting and simulating modules from which a table, a figure, the store or the command line can be reached."""
-    figures = {"rmtfl.figures", "rmtfl.figures_features", "rmtfl.figures_kernel"}
+    figures = {"rmtfl.figures", "rmtfl.figures_features", "rmtfl.figures_kernel", "rmtfl.figures_regression"}
     front = {"rmtfl.cli", "rmtfl.report", "rmtfl.store", "rmtfl.workflow", *figures}
     start = [
         name

@@ -1,0 +1,105 @@
+"""Ridge regression of the second layer on the features of drawn networks, after no step, one and two.
+
+With W the trained first layer, X̃, ỹ a fresh sample and F = σ(X̃W^T)/√N the read-out minimises ‖ỹ − Fâ‖² + ridge ‖â‖².
+The test error is an average over inputs that are stratified in the target coordinate, which leaves its mean and takes
+most of its scatter away. Checked against a direct solution in tests/regression.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator, SeedSequence
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from rmtfl.montecarlo.threads import one_blas_thread
+from rmtfl.montecarlo.weights import stream, train
+from rmtfl.setup import Setup, Training
+
+Array = NDArray[np.float64]
+
+TESTS = 4000  # test points of a network
+STREAM = 64  # the first of this module's own streams, beyond those of the training
+
+
+def trial(setup: Any, seed: SeedSequence) -> dict[str, Array]:
+    """One network, and a regression on its features after every number of steps.
+
+    Args:
+        setup: a row of a feature-regression study.
+        seed: of this trial; the untrained weights and the batches are the same after each number of steps.
+
+    Returns:
+        'mse', on fresh noisy labels, and 'training', each (steps + 1, ridges, ratios).
+    """
+    table, ridges = setup.regression, np.array([float(ridge) for ridge in setup.regression.ridge])
+    shape = (setup.training.steps + 1, ridges.size, len(table.sample_ratio))
+    mse, training = np.empty(shape), np.empty(shape)
+    activation, dimension = setup.network.activation.numpy(), setup.sizes.dimension
+    target, noise = setup.data.target.numpy(), float(setup.data.noise)
+    with one_blas_thread():
+        tests = _stratified(dimension, stream(seed, STREAM))
+        clean = target(tests[:, 0].copy())
+        for steps in range(setup.training.steps + 1):
+            weights = train(_after(setup, steps), seed)
+            seen = activation(tests @ weights.T)
+            for index, ratio in enumerate(table.sample_ratio):
+                rng = stream(seed, STREAM + 1 + index)
+                inputs = rng.standard_normal((setup.samples(ratio), dimension))
+                labels = target(inputs[:, 0].copy()) + noise * rng.standard_normal(len(inputs))
+                left, found = ridge_regression(activation(inputs @ weights.T), labels, ridges, seen)
+                # The test labels' noise is independent: its mean square is added, not drawn.
+                mse[steps, :, index] = np.mean((found - clean) ** 2, axis=1) + noise**2
+                training[steps, :, index] = np.mean(left**2, axis=1)
+    return {"mse": mse, "training": training}
+
+
+def ridge_regression(features: Array, labels: Array, ridges: Array, tests: Array) -> tuple[Array, Array]:
+    """Residuals on the samples, (ridges, ñ), and predictions on test points, (ridges, points).
+
+    Args:
+        features: σ(X̃W^T), shape (ñ, N), not divided by √N.
+        labels: ỹ.
+        ridges: λ of ‖ỹ − σ(X̃W^T)â/√N‖² + λ‖â‖².
+        tests: features of the test points, (points, N).
+    """
+    samples, width = features.shape
+    scale = 1 / math.sqrt(width)
+    if samples <= width:
+        values, vectors = np.linalg.eigh(features @ features.T / width)
+        shrunk = (labels @ vectors) / (np.maximum(values, 0) + ridges[:, None])
+        dual = shrunk @ vectors.T
+        return ridges[:, None] * dual, ((dual @ features) / width) @ tests.T
+    values, vectors = np.linalg.eigh(features.T @ features / width)
+    shrunk = ((labels @ features) * scale @ vectors) / (np.maximum(values, 0) + ridges[:, None])
+    read_out = scale * shrunk @ vectors.T
+    return labels - read_out @ features.T, read_out @ tests.T
+
+
+def memory(setup: Any) -> int:
+    """The bytes that one trial needs at its peak."""
+    width: int = setup.sizes.width
+    dimension: int = setup.sizes.dimension
+    samples: int = max(setup.samples(ratio) for ratio in setup.regression.sample_ratio)
+    batch: int = setup.sizes.samples
+    smaller = min(samples, width)
+    regression = samples * (dimension + 2 * width) + 4 * smaller * smaller + TESTS * (dimension + 2 * width)
+    return 8 * (width * dimension + max(regression, batch * (width + dimension)))
+
+
+def _after(setup: Any, steps: int) -> Setup:
+    """The weights after so many of the steps, none included, as a setting of their own."""
+    table = setup.training
+    cut = {"alpha": table.alpha[:steps], "scale": table.scale[:steps]}
+    training = Training.model_construct(batches=table.batches, loss=table.loss, **cut)
+    return Setup.model_construct(network=setup.network, data=setup.data, sizes=setup.sizes, training=training)
+
+
+def _stratified(dimension: int, rng: Generator) -> Array:
+    """TESTS inputs, one in each of as many slices of equal mass of the target coordinate."""
+    tests = rng.standard_normal((TESTS, dimension))
+    tests[:, 0] = ndtri((np.arange(TESTS) + rng.random(TESTS)) / TESTS)
+    return tests

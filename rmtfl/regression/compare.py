@@ -1,0 +1,54 @@
+"""Which predicted error of a regression on features is compared with which simulated one.
+
+Judged: every test error. Shown: training errors. The allowance is what a network of N neurons adds to the limit: its
+batch's share of the target fluctuates by O(N^{-1/2}), its mean error is off by O(1/N) of larger constants, and most at
+small ridge where ñ is close to N; measured in validation/feature-regression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmtfl.compare import Quantity
+
+Draws = Mapping[str, NDArray[np.float64]]
+
+TEST_ERROR = 0.03  # relative, at N = 1000; it falls like 1/N
+WIDTH = 1000
+
+
+def quantities(setup: Any, prediction: Mapping[str, Any], trials: Draws) -> Iterator[Quantity]:
+    """What is compared in a row.
+
+    Args:
+        setup: the row.
+        prediction: its document.
+        trials: 'mse' and 'training' (trials, steps + 1, ridges, ratios), or empty.
+    """
+    shape = (0, setup.training.steps + 1, len(setup.regression.ridge), len(setup.regression.sample_ratio))
+    mse, training = (np.asarray(trials.get(name, np.empty(shape))) for name in ("mse", "training"))
+    ridges = [float(ridge) for ridge in setup.regression.ridge]
+    relative = TEST_ERROR * max(1.0, WIDTH / int(setup.sizes.width))
+    for curve in prediction["curves"]:
+        place = (curve["steps"], ridges.index(curve["ridge"]))
+        for index, ratio in enumerate(curve["sample_ratio"]):
+            name = f"{curve['steps']} steps, ridge {curve['ridge']:g}, {ratio:g} d samples"
+            yield Quantity(
+                f"mse, {name}",
+                curve["mse"][index],
+                curve["error"][index],
+                tuple(mse[:, *place, index].tolist()),
+                allowance=relative * curve["mse"][index],
+                reason=f"{relative:.1%} of the error, at finite width",
+                judged=True,
+            )
+            yield Quantity(
+                f"training error, {name}",
+                curve["training"][index],
+                curve["training_error"][index],
+                tuple(training[:, *place, index].tolist()),
+            )

@@ -1,0 +1,82 @@
+"""The trained layer as a fresh sample sees it: mean rows and spreads, by second-layer weight.
+
+Given ā and the training data a row is w = m(ā) + w', w' independent from neuron to neuron (`Neurons`). After one step m
+is ā s₁ μ₁ b; after two, ā (s₁ μ₁ b + s₂ V(ā)) (`rmtfl.weights.rows`). The mean rows lie close to a few directions: the
+target's, and the leading ones across it; what is left of them counts towards the spread, ρ² = E ‖w'‖², which is exact
+in the limit (theory/feature-regression.md, `feature-regression.spread`).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmtfl.features.neurons import Neurons
+from rmtfl.gaussian import density
+from rmtfl.regression.spread import after_one_step, independent, reused
+from rmtfl.setup import Setup
+from rmtfl.weights import second_layer
+from rmtfl.weights.rows import FIELDS, Resolution, build
+from rmtfl.weights.statistics import Statistics, statistics
+
+Array = NDArray[np.float64]
+
+REACH = 6.0  # of a normal ā
+MOST_DIRECTIONS = 2  # across the target
+WEAKEST = 0.03  # θ = √N × root mean square of a direction's coefficients below which it counts towards the spread
+
+
+def untrained() -> Neurons:
+    """All neurons alike: no mean, and rows of N(0, I/d)."""
+    return Neurons(np.zeros(1), np.ones(1), np.zeros((1, 1)), np.ones(1))
+
+
+def layer(setup: Setup, order: int, level: int) -> Neurons:
+    """The neurons after the setup's steps.
+
+    Args:
+        setup: one or two steps, at a width.
+        order: nodes in ā, or a third of it on either side of zero where a kinked activation sees a reused batch.
+        level: refinement of every other variable.
+    """
+    stats, training = statistics(setup), setup.training
+    cut = training.steps == 2 and training.batches == "reused" and bool(setup.network.activation.kinks)
+    a, weight = _second_layer(setup.network.second_layer, order, cut)
+    width = int(setup.sizes.width)
+    first = training.step_size(0, width)
+    if training.steps == 1:
+        mean = np.outer(first * stats.mu1 * a, [stats.c1, stats.perpendicular])
+        return Neurons(a, weight, mean, np.sqrt(after_one_step(stats, first * a)))
+    mean, variance = _two_steps(setup, stats, (first, training.step_size(1, width)), (a, weight), cut, level)
+    return Neurons(a, weight, mean, np.sqrt(np.maximum(variance, 0.0)))
+
+
+def _second_layer(law: str, order: int, cut: bool) -> tuple[Array, Array]:
+    """A rule for ā: for a normal one the trapezoid rule on less than the whole line, 1e-9 of which is cut off."""
+    if law != "gaussian" or cut:
+        return second_layer.rule(law, order // 3 if cut else order, cut=cut)
+    a = np.linspace(-REACH, REACH, order)
+    weight = density(a)
+    return a, weight / weight.sum()
+
+
+def _two_steps(
+    setup: Setup, stats: Statistics, steps: tuple[float, float], rule: tuple[Array, Array], cut: bool, level: int
+) -> tuple[Array, Array]:
+    (first, second), (a, weight) = steps, rule
+    resolution = Resolution.at(np.full(FIELDS, level), cut)
+    rows = build(setup, stats, first, a, weight, resolution)
+    coefficients = a[:, None] * np.column_stack([np.full(a.size, first * stats.mu1), second * rows.mixing])
+    spanning = np.vstack([rows.direction, rows.vectors])
+    triangle = np.asarray(np.linalg.qr(spanning[:, 1:].T, mode="r"))
+    across = coefficients @ triangle.T
+    root = np.sqrt(weight)[:, None]
+    left, strengths, _ = np.linalg.svd(root * across, full_matrices=False)
+    count = min(MOST_DIRECTIONS, int(np.sum(math.sqrt(int(setup.sizes.width)) * strengths >= WEAKEST)))
+    mean = np.column_stack([coefficients @ spanning[:, 0], left[:, :count] * strengths[:count] / root])
+    spread = reused if setup.training.batches == "reused" else independent
+    variance = spread(setup, stats, (first, second), (a, weight), resolution)
+    rest = np.maximum((across**2).sum(axis=1) - (mean[:, 1:] ** 2).sum(axis=1), 0.0)
+    return mean, variance + rest

@@ -1,0 +1,136 @@
+"""ρ²(ā) = E ‖w'‖², the variance of a preactivation on a fresh sample beside its mean given ā and the training data.
+
+With S = s₁ā, κ = 1 + S c₀ μ₂, h⁽¹⁾ the preactivation after step one on a sample of batch two
+(`rmtfl.weights.conditional`) and u = s₂ ā r σ'(h⁽¹⁾) that sample's share in the second update,
+
+    one step:   ρ² = κ² + S² φ m₂ v₁,
+    two steps:  ρ² = (κ + E[h u])² + φ (m₂ v₁ (S + ν)² + 2 ρ_b (S + ν) E[y (σ'(h) − μ₁) u] + E Var(u | y, G)),
+
+with ν = E[ξ u]/(φ m₂ v₁), ρ_b = 1 for a reused batch and 0 for independent ones (theory/feature-regression.md,
+`feature-regression.spread`). Checked against trained networks in tests/regression.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmtfl.gaussian import rule
+from rmtfl.links import Link, parse
+from rmtfl.setup import Setup
+from rmtfl.weights import conditional
+from rmtfl.weights.deformed import slopes
+from rmtfl.weights.rows import FARTHEST, Resolution, ReusedFrame
+from rmtfl.weights.second_layer import hermite_rule, orthonormal_hermite
+from rmtfl.weights.smoothing import REACH, smooth, value_and_derivative
+from rmtfl.weights.statistics import Statistics
+
+Array = NDArray[np.float64]
+
+KINKED_LEVEL = -2.0  # of the rule in h for a kinked activation, less that of the neuron: ξ smooths its jumps
+
+
+def after_one_step(stats: Statistics, shift: Array) -> Array:
+    """ρ² at S = `shift`."""
+    return np.asarray((1 + shift * stats.c0 * stats.mu2) ** 2 + (shift * stats.specific) ** 2)
+
+
+def independent(
+    setup: Setup, stats: Statistics, steps: tuple[float, float], nodes: tuple[Array, Array], resolution: Resolution
+) -> Array:
+    """ρ² after two steps on two batches, at the nodes in ā (given with their masses)."""
+    (first, second), (a, mass) = steps, nodes
+    gamma, weight = rule((), resolution.direction, FARTHEST)
+    G = stats.tau * gamma
+    before = after_one_step(stats, first * a)
+    found = slopes.moments(
+        setup.network.activation.derivative(), np.multiply.outer(first * stats.mu1 * a, G), np.sqrt(before)[:, None]
+    )
+    response = np.zeros(gamma.size)
+    if setup.training.loss == "squared":
+        value, _ = conditional.independent(setup.network.activation, stats, first * a, G, resolution.neuron)
+        response = (mass * a) @ value
+    mean, spread = stats.c1 * gamma / stats.tau, np.asarray(stats.perpendicular / stats.tau)
+    labels = smooth(setup.data.target, mean, spread, resolution.sample)[0]
+    squares = smooth(square(setup.data.target), mean, spread, resolution.sample)[0] + stats.noise**2
+    residual = weight * (labels - response)
+    residual_square = weight * np.maximum(squares - 2 * response * labels + response**2, 0.0)
+    turned = 1 + second * a * (found.linear @ residual)
+    scattered = (before[:, None] * found.linear**2 + found.rest) @ residual_square
+    return np.asarray(before * turned**2 + stats.phi * (second * a) ** 2 * scattered)
+
+
+def reused(
+    setup: Setup, stats: Statistics, steps: tuple[float, float], nodes: tuple[Array, Array], resolution: Resolution
+) -> Array:
+    """ρ² after two steps on one batch, at the nodes in ā (given with their masses)."""
+    (first, second), (a, mass) = steps, nodes
+    frame = ReusedFrame(setup, stats, resolution)
+    G = stats.tau * frame.gamma[:, None]
+    residual = frame.label
+    if setup.training.loss == "squared":
+        value, _ = conditional.reused(
+            setup.network.activation,
+            stats,
+            first * a,
+            frame.gamma,
+            frame.grid.nodes,
+            resolution.hidden,
+            resolution.neuron,
+        )
+        residual = residual - frame.grid.interpolate(np.tensordot(mass * a, value, axes=1)[None])[0]
+    weight, label = frame.weight, frame.label
+    averages = _kinked if setup.network.activation.kinks else _smooth
+    variance = np.empty(a.size)
+    for i, (shift, step) in enumerate(zip(first * a, second * a, strict=True)):
+        # Given (y, G), at the labels of the frame: E of σ'(h⁽¹⁾) times 1, h, ξ and σ'(h), and its variance.
+        one, h, xi, slope, varied = frame.grid.interpolate(averages(setup, stats, shift, frame, G, resolution))
+        u = step * residual * weight
+        along, mixed = float(np.sum(u * h)), float(np.sum(u * label * (slope - stats.mu1 * one)))
+        specific = stats.m2 * stats.v1
+        nu = float(np.sum(u * xi)) / (stats.phi * specific) if specific else 0.0
+        scatter = float(np.sum(step * residual * u * varied))
+        kappa = 1 + shift * stats.c0 * stats.mu2
+        total = shift + nu
+        variance[i] = (kappa + along) ** 2 + stats.phi * (specific * total**2 + 2 * total * mixed + scatter)
+    return variance
+
+
+def _smooth(setup: Setup, stats: Statistics, shift: float, frame: ReusedFrame, G: Array, at: Resolution) -> Array:
+    """What `reused` needs given (G, label nodes), shape (5, g, nodes): on a grid in w = μ₁ G + ξ, then by Mehler."""
+    h, weight = rule((), at.neuron, REACH)
+    both = value_and_derivative(setup.network.activation)
+    inner = both(h)[1]
+    known = abs(stats.mu1) * stats.tau
+    spread = float(np.hypot(known, stats.specific))
+    nodes, masses = hermite_rule(at.hidden)
+    base = (1 + shift * stats.c0 * stats.mu2) * h + shift * stats.phi * frame.grid.nodes[:, None] * inner
+    slope = both(base + shift * spread * nodes[:, None, None])[1]
+    on_grid = np.array([slope @ weight, slope @ (weight * h), slope @ (weight * inner), (slope * slope) @ weight])
+    basis = orthonormal_hermite(np.concatenate([nodes, np.sign(stats.mu1) * frame.gamma]), at.hidden)
+    correlation = known / spread if spread else 0.0
+    transfer = (basis[:, at.hidden :].T * correlation ** np.arange(at.hidden)) @ (basis[:, : at.hidden] * masses)
+    one, along, mixed, itself = np.matmul(transfer, on_grid)
+    whole = np.matmul(transfer, spread * nodes[:, None] * on_grid[0])  # E[w σ'(h⁽¹⁾)]
+    return np.array([one, along, whole - stats.mu1 * G * one, mixed, itself - one**2])
+
+
+def _kinked(setup: Setup, stats: Statistics, shift: float, frame: ReusedFrame, G: Array, at: Resolution) -> Array:
+    """The same with the average over ξ cut at the kinks of σ'."""
+    link = setup.network.activation
+    slope = link.derivative()
+    h, weight = rule(link.breakpoints, KINKED_LEVEL + at.neuron, REACH)
+    inner = slope.numpy()(h)
+    spread = max(abs(shift) * stats.specific, 1e-12)
+    own = (1 + shift * stats.c0 * stats.mu2) * h + shift * stats.phi * frame.grid.nodes[:, None] * inner
+    mean = shift * stats.mu1 * G[:, :, None] + own
+    found = slopes.moments(slope, mean, np.asarray(spread))
+    itself = found.mean**2 + spread**2 * found.linear**2 + found.rest
+    xi = spread * found.linear * np.sign(shift) * stats.specific
+    one, *others = (v @ weight for v in (found.mean, found.mean * h, xi, found.mean * inner, itself))
+    return np.array([one, *others[:-1], others[-1] - one**2])
+
+
+def square(link: Link) -> Link:
+    """f² as a link."""
+    return parse(f"({link.text})**2")
