@@ -57,7 +57,7 @@ def quantities(setup: FeaturesSetup, prediction: Mapping[str, Any], trials: Draw
         yield Quantity(
             f"{name}, alignment",
             float(outlier["alignment"]),
-            float(outlier["error"]),
+            float(outlier["alignment_error"]),
             _nth(trials, "alignments", j),
             allowance=allowed if judged else 0.0,
             reason=f"{ALIGNMENT} and one sample's part of the labels' second moment" if judged else "",

@@ -41,7 +41,8 @@ class FeatureOutlier:
         alignment: |ỹ^T û|²/ñ with fresh labels.
         cosine: the same over the labels' second moment: the squared cosine.
         constant: |1^T û|²/ñ, the squared cosine with a constant.
-        error: of each of these, absolute.
+        error: of the location, absolute.
+        alignment_error: of the other three.
     """
 
     name: str
@@ -50,6 +51,7 @@ class FeatureOutlier:
     cosine: float
     constant: float
     error: float
+    alignment_error: float
 
 
 @dataclass(frozen=True)
@@ -154,11 +156,8 @@ def _named(fine: list[Spike], coarse: list[Spike] | None, stats: Statistics) -> 
     for here, other in zip(fine, coarse or fine, strict=True):
         mean = here.constant > MEAN
         features += not mean
-        error = SAFETY * max(
-            abs(here.location - other.location),
-            abs(here.alignment - other.alignment) * max(1.0, 1 / stats.m2),
-            abs(here.constant - other.constant),
-        )
+        merging = MERGING if coarse is not None else 0.0
+        turned = max(abs(here.alignment - other.alignment), abs(here.constant - other.constant))
         named.append(
             FeatureOutlier(
                 name="mean" if mean else f"feature {features}",
@@ -166,7 +165,8 @@ def _named(fine: list[Spike], coarse: list[Spike] | None, stats: Statistics) -> 
                 alignment=here.alignment,
                 cosine=here.alignment / stats.m2,
                 constant=here.constant,
-                error=error + here.error + (MERGING * here.location if coarse is not None else 0.0),
+                error=SAFETY * abs(here.location - other.location) + here.error + merging * here.location,
+                alignment_error=(SAFETY * turned + here.alignment_error + merging) * max(1.0, 1 / stats.m2),
             )
         )
     return tuple(named)
@@ -174,7 +174,7 @@ def _named(fine: list[Spike], coarse: list[Spike] | None, stats: Statistics) -> 
 
 def _check(setup: FeaturesSetup, outliers: tuple[FeatureOutlier, ...]) -> None:
     tolerance = setup.theory.tolerance if "tolerance" in setup.theory.model_fields_set else TOLERANCE
-    worst = max((outlier.error / outlier.location for outlier in outliers), default=0.0)
+    worst = max((max(o.error / o.location, o.alignment_error) for o in outliers), default=0.0)
     if worst > tolerance:
         raise ToleranceNotMet(
             f"an outlier of the features is known to {worst:.1e}, not to the tolerance {tolerance:g}; "

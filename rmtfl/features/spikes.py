@@ -41,13 +41,15 @@ class Spike:
         location: z.
         alignment: |ỹ^T û|²/ñ with fresh labels ỹ.
         constant: the same for a constant in place of the labels: near 1 for the mean spike.
-        error: of these, absolute, but for what the operator is off by.
+        error: of the location, absolute, but for what the operator is off by.
+        alignment_error: the same of the other two.
     """
 
     location: float
     alignment: float
     constant: float
     error: float
+    alignment_error: float
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,8 @@ class Spiked:
 
         alignment, constant = squares / slope(DIFFERENCE)
         coarser = squares / slope(2 * DIFFERENCE)
-        error = max(abs(alignment - coarser[0]), abs(constant - coarser[1]), ROUNDING * point.z)
-        return Spike(point.z, float(alignment), float(constant), float(error))
+        error = max(abs(alignment - coarser[0]), abs(constant - coarser[1]), ROUNDING)
+        return Spike(point.z, float(alignment), float(constant), ROUNDING * point.z, float(error))
 
     def _point(self, log_x: float) -> Point:
         point = self.bulk.at(math.exp(log_x))

@@ -28,8 +28,8 @@ def summary(setup: FeaturesSetup, prediction: Document) -> Sheet:
         how = f"vanishes: {spike['vanishes']}" if spike["vanishes"] else f"{constant}N^({spike['exponent']})"
         lines.append((name, Measured(""), Measured(""), Measured(""), how))
     for outlier in prediction["outliers"]:
-        numbers = (measured(outlier[key], error=outlier["error"]) for key in ("location", "alignment", "cosine"))
-        lines.append((outlier["name"], *numbers, ""))
+        turned = (measured(outlier[key], error=outlier["alignment_error"]) for key in ("alignment", "cosine"))
+        lines.append((outlier["name"], measured(outlier["location"], error=outlier["error"]), *turned, ""))
     return Sheet(columns, tuple(lines), tuple(_notes(prediction)))
 
 

@@ -1,0 +1,111 @@
+"""The conjugate kernel of trained networks: outliers, alignments, bulk and row norms against simulation."""
+
+import numpy as np
+import pytest
+from numpy.random import SeedSequence
+
+from rmtfl.features.bulk import Bulk
+from rmtfl.features.law import intervals, mean_law
+from rmtfl.features.neurons import trained
+from rmtfl.features.prediction import predict
+from rmtfl.montecarlo import weights
+from rmtfl.montecarlo.features import trial
+from tests.features.cases import row
+
+TWO = {"alpha": ("3/10", "3/10"), "scale": (2, 2)}
+SETTINGS = {
+    "one step": row(300, noise="1/2", sample_ratio="3/2", width_ratio="3/4"),
+    "one step, a mean in the labels": row(300, target="relu(x)", scale=(2,), samples=2),
+    "two steps, independent": row(300, "softplus(x)", "relu(x)", **TWO),
+    "two steps, reused": row(300, "relu(x)", batches="reused", **TWO),
+    "norms of rows and samples": row(400, "3/5*x + 1/2*(x**2 - 1)", "x", (0,), (3,), width_ratio="1/2", samples=1),
+    "labels that are their square": row(400, "4/5*x + 2/5*(x**2-1)", "x**2/2 + x", (0,), (2,), samples=1),
+}
+
+
+def draws(setup, count=14):
+    found = [trial(setup, seed) for seed in SeedSequence(11).spawn(count)]
+    return {name: np.array([draw[name] for draw in found]) for name in ("eigenvalues", "alignments", "constants")}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_outliers(name):
+    setup = SETTINGS[name]
+    prediction, found = predict(setup), draws(setup)
+    assert prediction.outliers
+    for j, outlier in enumerate(prediction.outliers[:2]):
+        for key, value, allowed in (
+            ("eigenvalues", outlier.location, 0.02 * outlier.location),
+            ("alignments", outlier.alignment, 0.02 * prediction.labels),
+            ("constants", outlier.constant, 0.02),
+        ):
+            sample = found[key][:, j]
+            error = sample.std(ddof=1) / np.sqrt(sample.size)
+            assert abs(value - sample.mean()) < 4 * error + allowed, (key, j, value, sample.mean(), error)
+    edge = prediction.intervals[-1][1]
+    top = found["eigenvalues"][:, len(prediction.outliers)].mean()
+    assert 0.85 * edge < top < 1.05 * edge
+
+
+@pytest.mark.parametrize("batches", ["independent", "reused"])
+@pytest.mark.parametrize(("activation", "target"), [("tanh(x + 7/10)", "relu(x)"), ("relu(x)", "tanh(x)")])
+def test_row_norms(batches, activation, target):
+    # E ‖w‖² over neurons, and weighted by ā² and by ā: m² + ρ² at its second-layer weight.
+    setup = row(300, activation, target, ("3/10", "3/10"), (2, 4), batches=batches, noise="3/10").trained
+    neurons = trained(setup)
+    predicted = (neurons.mean**2).sum(axis=1) + neurons.spread**2
+    seen = []
+    for seed in SeedSequence(3).spawn(12):
+        norms = (weights.train(setup, seed) ** 2).sum(axis=1)
+        a = weights.stream(seed, 0).standard_normal(300)
+        seen.append([norms.mean(), (a * norms).mean(), (a * a * norms).mean() / (a * a).mean()])
+    error = np.std(seen, axis=0, ddof=1) / np.sqrt(12)
+    expected = [neurons.weight @ (neurons.a**k * predicted) for k in range(3)]
+    assert np.all(np.abs(np.mean(seen, axis=0) - expected) < 4 * error + 0.02 * expected[0])
+
+
+def test_the_edge_of_equal_neurons_is_that_of_the_random_feature_law():
+    for psi, ratio in ((0.5, 1.0), (2.0, 0.7), (1.0, 3.0)):
+        bulk = Bulk(np.ones(1), np.array([0.8]), np.array([0.5]), psi, ratio)
+        assert bulk.edge.z == pytest.approx(mean_law(bulk).edges[-1], rel=1e-9)
+
+
+def test_the_map_inverts_the_transform_of_the_law():
+    bulk = Bulk(np.ones(1), np.array([0.8]), np.array([0.5]), 0.5, 2.0)
+    point = bulk.at(bulk.edge.x / 3)
+    # (1/ñ) tr (K − z)^{-1} of the ñ × ñ matrix, from the law of the N eigenvalues of F^T F/N and ñ − N zeros.
+    share = bulk.width_ratio / bulk.sample_ratio
+    transform = share * mean_law(bulk).stieltjes(np.array([point.z]))[0].real - (1 - share) / point.z
+    assert transform == pytest.approx(-point.x, rel=1e-9)
+
+
+def test_neurons_that_differ_widen_the_bulk():
+    rng = np.random.default_rng(4)
+    N, d, samples = 600, 400, 500
+    q, v = np.where(np.arange(N) < N // 2, 0.4, 1.2), np.where(np.arange(N) % 2, 0.3, 1.0)
+    W = rng.standard_normal((N, d)) / np.sqrt(d)
+    F = q[:, None] * (W @ rng.standard_normal((d, samples))) + np.sqrt(v)[:, None] * rng.standard_normal((N, samples))
+    top = np.linalg.svd(F, compute_uv=False)[0] ** 2 / N
+    bulk = Bulk(np.full(4, 0.25), np.array([0.4, 0.4, 1.2, 1.2]), np.array([0.3, 1.0, 0.3, 1.0]), N / d, samples / d)
+    assert top == pytest.approx(bulk.edge.z, rel=0.03)
+    assert intervals(bulk)[-1][1] > 1.05 * mean_law(bulk).edges[-1]
+
+
+def test_a_small_step_leaves_random_features():
+    prediction = predict(row(1000, "erf(x)", scale=("1/1000",), samples=2))
+    assert prediction.outliers == ()
+    limit = predict(row("limit", "erf(x)", alpha=(0,), scale=("1/1000",), samples=2))
+    np.testing.assert_allclose(prediction.intervals, limit.intervals, rtol=1e-4)
+
+
+def test_error_covers_a_finer_resolution():
+    from rmtfl.features import prediction as module
+    from rmtfl.features.neurons import Accuracy
+
+    setup = row(400, "relu(x)", batches="reused", **TWO)
+    training = setup.trained
+    target = module._target(training.data.target)
+    finest = module._finite(setup, training, target, Accuracy(0.05, 1, 100_000)).outliers()
+    for outlier, fine in zip(predict(setup).outliers, finest, strict=True):
+        assert abs(outlier.location - fine.location) <= outlier.error
+        assert abs(outlier.alignment - fine.alignment) <= outlier.alignment_error
