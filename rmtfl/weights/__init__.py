@@ -19,7 +19,7 @@ from rmtfl.weights.threshold import Threshold, threshold
 __all__ = ["Threshold", "predict", "threshold"]
 
 FLOAT_DIGITS = 15
-SHOWN_SPIKES = 1e-5  # relative accuracy of spikes that nothing depends on
+SHOWN_SPIKES = 1e-3  # relative accuracy of spikes that nothing depends on
 EXPANDED_STEPS = 2  # more have no expansion in leading order
 RECURSION_TOLERANCE = 1e-4  # of more steps where the study asks for none: its default is out of their reach
 NO_LEADING_ORDER = FiniteRank(*np.zeros((4, 0)))

@@ -111,11 +111,11 @@ def reused_kinked(link: Link, stats: Statistics, shift: Array, direction: Array,
     slope = link.derivative().numpy()
     shape = (shift.size, direction.size, label.size)
     value, derivative = np.empty(shape), np.empty(shape)
-    furthest = abs(stats.mu1) * np.max(np.abs(direction)) + stats.phi * np.max(np.abs(label)) * _steepest(link)
+    furthest = abs(stats.mu1) * np.max(np.abs(direction)) + stats.phi * np.max(np.abs(label)) * steepest(link)
     for i, s in enumerate(shift):
         kappa = 1 + s * stats.c0 * stats.mu2
         width = abs(s) * stats.specific
-        h, weight = _graded(link.breakpoints, width, abs(s) * furthest, kappa, level)
+        h, weight = graded(link.breakpoints, width, abs(s) * furthest, kappa, level)
         mean = kappa * h + s * stats.phi * label[:, None] * slope(h)
         shifts = s * stats.mu1 * direction
         smoothed = _tabulated(link, width, mean.min() + shifts.min(), mean.max() + shifts.max(), level)
@@ -138,8 +138,8 @@ def _tabulated(link: Link, width: float, low: float, high: float, level: float) 
         offsets.append(offsets[-1] + min(coarse, max(fine, 0.2 * (offsets[-1] - REACH * width))))
     ends = {low, high, *np.linspace(low, high, math.ceil((high - low) / coarse) + SPLINE_ORDER + 1).tolist()}
     kept = [m for m in ends if all(abs(m - cut) > REACH * width for cut in link.breakpoints)]
-    graded = {cut + sign * offset for cut in link.breakpoints for sign in (-1.0, 1.0) for offset in offsets}
-    nodes = np.array(sorted({*kept, low, high, *(m for m in graded if low < m < high)}))
+    around = {cut + sign * offset for cut in link.breakpoints for sign in (-1.0, 1.0) for offset in offsets}
+    nodes = np.array(sorted({*kept, low, high, *(m for m in around if low < m < high)}))
     nodes = nodes[np.concatenate([[True], np.diff(nodes) > 1e-3 * fine])]
     spline = make_interp_spline(nodes, np.column_stack(smooth(link, nodes, np.asarray(width), level)), k=SPLINE_ORDER)
 
@@ -150,19 +150,19 @@ def _tabulated(link: Link, width: float, low: float, high: float, level: float) 
     return smoothed
 
 
-def _steepest(link: Link) -> float:
+def steepest(link: Link) -> float:
     """The largest |σ'| over the bulk of the Gaussian: how far the self term can push."""
     return float(np.max(np.abs(link.derivative().numpy()(np.linspace(-6.0, 6.0, 241)))))
 
 
-def _graded(cuts: tuple[float, ...], width: float, furthest: float, kappa: float, level: float) -> tuple[Array, Array]:
+def graded(cuts: tuple[float, ...], width: float, furthest: float, kappa: float, level: float) -> tuple[Array, Array]:
     """Panels in h for N(0, 1), cut at the kinks and fine around them.
 
     The outer kinks, smoothed over `width`, sit within `furthest` of each cut (both divided by κ): panels of about that
     width fill that range, and double in length beyond it.
     """
     scale = max(abs(kappa), 1e-3)
-    fine, far = 2.5 * width / scale, min(furthest / scale, 2 * REACH)
+    fine, far = min(2.5 * width / scale, 1.5), min(furthest / scale, 2 * REACH)
     offsets = [0.0]
     while offsets[-1] < 2 * REACH:
         last = offsets[-1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,75 +12,13 @@ from rmtfl.errors import BadInput, ToleranceNotMet
 from rmtfl.laws.generalized import GeneralizedMarchenkoPastur
 from rmtfl.laws.marchenko_pastur import marchenko_pastur
 from rmtfl.links import parse
-from rmtfl.montecarlo import weights
-from rmtfl.montecarlo.weights import train
 from rmtfl.outliers import RigidBulk
 from rmtfl.setup import Setup
 from rmtfl.statistics import kolmogorov_distance
 from rmtfl.weights import compare, predict, summary
 from rmtfl.weights.deformed import branch, frame, nodes, one_step, pencil, slopes, spectrum, two_steps
 from rmtfl.weights.statistics import statistics
-
-TRIALS = 4
-
-
-def setting(activation="tanh(x+7/10)", target="relu(x)", s=(1.0,), *, width=400, ratios=(1, 1), **changes):
-    """A setting whose step sizes at this width are s."""
-    alpha = changes.pop("alpha", ["1/4"] * len(s))
-    scale = [round(step * width ** (0.5 - 0.25), 9) for step in s]
-    return Setup.model_validate(
-        {
-            "network": {"activation": activation, "second_layer": changes.pop("second_layer", "gaussian")},
-            "data": {"target": target, "noise": changes.pop("noise", 0)},
-            "sizes": {"width_ratio": ratios[0], "sample_ratio": ratios[1], "width": width},
-            "training": {"batches": changes.pop("batches", "independent"), "alpha": alpha, "scale": scale},
-            "theory": {"bulk": "deformed", **changes},
-        }
-    )
-
-
-def rigid(case):
-    return predict(case.model_copy(update={"theory": case.theory.model_copy(update={"bulk": "rigid"})}))
-
-
-class Draws:
-    """Spectra of trained networks, what is measured of them, and their own second layers and first batches."""
-
-    def __init__(self, case, trials=TRIALS, own=True):
-        self.values, self.aligned, self.quenched = [], [], []
-        for index in range(trials):
-            seed = SeedSequence(11, spawn_key=(index,))
-            _, values, vectors = np.linalg.svd(train(case, seed))
-            self.values.append(values)
-            self.aligned.append(vectors[: values.size, 0] ** 2)
-            if own:
-                self.quenched.append(quenched(case, seed))
-        self.values, self.aligned = np.array(self.values), np.array(self.aligned)
-
-    def assert_mean(self, numbers, predicted, allowance):
-        error = numbers.std(ddof=1) / math.sqrt(numbers.size)
-        assert abs(numbers.mean() - predicted) <= 4 * error + allowance
-
-    def resolvent(self, z, outliers):
-        """(1/d) tr Q without the outliers, trial by trial."""
-        dimension = self.values.shape[1]
-        return (1 / (self.values[:, outliers:] ** 2 - z)).sum(axis=1) / dimension
-
-
-def quenched(case, seed):
-    """The pencil of one network's own second layer and first batch, one node each."""
-    width, samples, dimension = case.sizes.width, case.sizes.samples, case.sizes.dimension
-    a = weights._second_layer(case, width, weights.stream(seed, 0))
-    inputs = np.empty((samples, dimension))
-    y = weights._draw_batch(case, inputs, weights.stream(seed, 3))
-    z = inputs[:, 0]
-    found = nodes.Labels(y, np.full(samples, 1 / samples), z, z * z)
-    second = (a, np.full(width, 1 / width))
-    b = inputs.T @ y / samples
-    direction = (float(b[0]), float(np.linalg.norm(b[1:])))
-    step = case.training.step_size(0, width)
-    return one_step.OneStep(statistics(case), dimension, step, second, found, direction)
-
+from tests.weights.deformed_networks import Draws, own_draw, quenched, rigid, setting
 
 CASES = {
     "mu2 and a mean": ("softplus(2*x)", "tanh(x)+1/2", (1.0,), {}),
@@ -154,15 +91,13 @@ class TestFrame:
         seed = SeedSequence(11, spawn_key=(0,))
         built, stats = quenched(case, seed), statistics(case)
         samples, dimension = case.sizes.samples, case.sizes.dimension
-        X = np.empty((samples, dimension))
-        y = weights._draw_batch(case, X, weights.stream(seed, 3))
+        _, X, y = own_draw(case, seed)
         point = pencil.at(built, (1.2 * branch.follow(built, 50.0).edge) ** 2 + 1e-9j)
-        real = replace(point, **{name: getattr(point, name).real for name in ("G", "delta", "load", "constant")})
-        real = replace(real, J=tuple(j.real for j in point.J), B=tuple(b.real for b in point.B))
+        real = pencil.at_stieltjes(built, point.m.real, point.unknowns.real)
         p0, p1, p2 = built.powers @ real.load
         M, M2 = (X.T @ (power[:, None] * X) / samples for power in (y, y * y))
         covariance = 2 * p1 * stats.mu2 * M + p2 * stats.mu2**2 * M @ M + p2 * built.rest * stats.phi * M2
-        Q = np.linalg.inv(covariance + (p0 - point.z.real) * np.eye(dimension))
+        Q = np.linalg.inv(covariance + (p0 - real.z.real) * np.eye(dimension))
         assert np.trace(Q) / dimension == pytest.approx(real.G[0, 0], rel=5e-3)
         across = X.T @ y
         across[0] = 0
@@ -231,10 +166,6 @@ class TestTwoIndependentSteps:
         found = slopes.separate(function(at), at, a, 1e-9, 5)
         assert found.rank == 2
         assert found.left @ found.right == pytest.approx(function(a), abs=1e-8)
-
-    def test_a_reused_batch_is_refused_by_name(self):
-        with pytest.raises(BadInput, match=r"theory\.bulk.*reused"):
-            predict(setting(s=(1.0, 1.0), batches="reused"))
 
 
 class TestLawsKnownOtherwise:

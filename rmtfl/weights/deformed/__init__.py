@@ -2,7 +2,8 @@
 
 At a step size s = η/√N of order one the update's noise is no longer small beside the untrained weights. Given the data
 the rows of the trained weights are independent, with a covariance that depends on the row's second-layer weight and on
-the data's Gram structure; `pencil` is the deterministic equivalent of that, `one_step` and `two_steps` the covariances,
+the data's Gram structure; `pencil` is the deterministic equivalent of that, `one_step`, `two_steps` (independent
+batches) and `reused` the covariances,
 `frame` the mean rows and the target, `branch` the real axis outside the bulk, `spectrum` the density within.
 
 Second-layer weights and labels are the quantiles that N neurons and n samples typically have (`nodes`): the answer is
@@ -15,7 +16,7 @@ from __future__ import annotations
 from rmtfl.errors import BadInput, ToleranceNotMet
 from rmtfl.outliers import RigidBulk
 from rmtfl.setup import Setup
-from rmtfl.weights.deformed import branch, nodes, one_step, spectrum, two_steps
+from rmtfl.weights.deformed import branch, nodes, one_step, reused, spectrum, two_steps
 from rmtfl.weights.deformed.branch import Branch
 from rmtfl.weights.deformed.frame import Trained
 from rmtfl.weights.prediction import Bulk, Outlier
@@ -78,8 +79,6 @@ def check_offered(setup: Setup) -> None:
         raise BadInput(
             f"key 'theory.bulk': value deformed: not offered for {setup.training.steps} steps; expected rigid"
         )
-    if setup.training.steps == 2 and setup.training.batches == "reused":
-        raise BadInput("key 'theory.bulk': value deformed: not offered for two steps on a reused batch; expected rigid")
 
 
 def _pencils(setup: Setup) -> tuple[Trained, Trained]:
@@ -87,6 +86,8 @@ def _pencils(setup: Setup) -> tuple[Trained, Trained]:
     stats = statistics(setup)
     if setup.training.steps == 1:
         return one_step.build(setup, stats), one_step.build(setup, stats, nodes.COARSE)
+    if setup.training.batches == "reused":
+        return reused.build(setup, stats, reused.FINE), reused.build(setup, stats, reused.COARSE)
     return two_steps.Independent(setup, stats, two_steps.FINE), two_steps.Independent(setup, stats, two_steps.COARSE)
 
 

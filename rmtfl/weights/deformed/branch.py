@@ -22,7 +22,8 @@ from scipy.optimize import brentq
 from rmtfl.errors import ToleranceNotMet
 from rmtfl.weights.deformed import pencil as equations
 from rmtfl.weights.deformed.frame import Secular, Trained, secular, target_form
-from rmtfl.weights.deformed.pencil import Matrix, Pencil, Point
+from rmtfl.weights.deformed.pencil import Pencil, Point
+from rmtfl.weights.deformed.transfer import Matrix
 from rmtfl.weights.deformed.walk import Walk
 
 RATIO = 1.25  # of successive m far from the bulk

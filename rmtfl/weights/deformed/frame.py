@@ -10,6 +10,9 @@ the rest of X₁ fresh but for being orthogonal to y, the inverse in the frame i
 the last term from the batch that b is made of. The mean rows Ψ(a) = Σ_k c_k(a) v_k, with v₀ = b and further vectors
 v = X^T g/n, are a perturbation of finite rank: outliers are where det(I + 𝒦 V^T Q V) = 0 with 𝒦 = N E_a[c c^T/(1 + δ)],
 and those of covariance type where det M = 0 (theory/deformed-bulk.md).
+
+With J̃ = (I + φ G T)^{-1}, the vectors of a batch have the parts E[t g J] e₀ in the frame and add φ E[g g' R₀₀] to
+V^T Q V; if b is made of that batch, removing ŷ adds E[t ŷ B] Ξ E[ŷ g J] e₀ and -E[ŷ g e₀^T J̃] Ξ E[ŷ g' J e₀].
 """
 
 from __future__ import annotations
@@ -20,7 +23,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rmtfl.weights.deformed.pencil import Batch, Matrix, Pencil, Point
+from rmtfl.weights.deformed.pencil import Batch, Pencil, Point
+from rmtfl.weights.deformed.transfer import Matrix
 
 Array = NDArray[np.float64]
 
@@ -33,11 +37,13 @@ class Curves:
         batch: which one.
         values: g_l at its nodes, shape (L, n).
         coordinates: t at its nodes, shape (n, 2).
+        labels: ŷ at its nodes, shape (n,), and None for a batch that b is not made of.
     """
 
     batch: int
     values: Array
     coordinates: Array
+    labels: Array | None = None
 
 
 class Trained(Pencil, Protocol):
@@ -101,7 +107,7 @@ def _frame_matrix(pencil: Pencil, point: Point) -> Matrix:
     for i in range(2):
         M[i, :, i, :] = point.constant
         M[i, 0, i, 0] -= point.z.real
-    for batch, B in zip(pencil.batches, point.B, strict=True):
+    for batch, (_, B) in zip(pencil.batches, point.full, strict=True):
         direct = np.einsum("j,jik,jab->ikab", batch.weight, batch.second, B, optimize=True)
         if batch.mixed is not None:
             half, inside = _label_direction(pencil, batch, point, B)
@@ -147,12 +153,18 @@ def _add_curves(
     base: Matrix,
 ) -> None:
     """Fill in the vectors X^T g/n: their parts in the frame, and the rest of V^T Q V."""
-    batch, J, B = pencil.batches[curves.batch], point.J[curves.batch], point.B[curves.batch]
+    batch, (J, B) = pencil.batches[curves.batch], point.full[curves.batch]
     G = batch.block(point.G)
     column, row = J[:, :, 0], np.eye(batch.support.size)[0] - pencil.phi * (G[0] @ B)  # J e₀ and e₀^T (I + φGT)^{-1}
     g, t = curves.values * batch.weight, curves.coordinates
     right_part = np.einsum("lj,ji,ja->lia", g, t, column, optimize=True)
     left_part = np.einsum("lj,ji,ja->lia", g, t, row, optimize=True)
     base[1:, 1:] = pencil.phi * (g * (column @ G[0])) @ curves.values.T
+    if curves.labels is not None:
+        half, inside = _label_direction(pencil, batch, point, B)
+        from_right, from_left = (g * curves.labels) @ column, (g * curves.labels) @ row  # E[ŷ g J e₀], E[ŷ g e₀^T J̃]
+        right_part = right_part + np.einsum("iab,lb->lia", half @ inside, from_right)
+        left_part = left_part + np.einsum("lb,iba->lia", from_left @ inside, half)
+        base[1:, 1:] -= from_left @ inside @ from_right.T
     right[1:, :, batch.support] = right_part
     left[1:, :, batch.support] = left_part

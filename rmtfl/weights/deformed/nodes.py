@@ -55,7 +55,7 @@ def second_layer(law: str, count: int, growth: float = GROWTH) -> tuple[Array, A
     if law == "rademacher":
         return np.array([-1.0, 1.0]), np.array([0.5, 0.5])
     u, weight = ranks(count, growth)
-    nodes = _gaussian(u) if law == "gaussian" else 2 * u - 1
+    nodes = gaussian(u) if law == "gaussian" else 2 * u - 1
     return nodes / np.sqrt(weight @ nodes**2), weight
 
 
@@ -75,7 +75,7 @@ def labels(setup: Setup, count: int, growth: float = GROWTH) -> Labels:
     Without label noise they are the images of the quantiles of z; with it, the law of y is inverted.
     """
     u, weight = ranks(count, growth)
-    z = _gaussian(u)
+    z = gaussian(u)
     clean, noise = setup.data.target.numpy()(z), float(setup.data.noise)
     if noise == 0:
         return Labels(clean, weight, z, z * z)
@@ -85,7 +85,8 @@ def labels(setup: Setup, count: int, growth: float = GROWTH) -> Labels:
     return Labels(y, weight, posterior @ z, posterior @ (z * z))
 
 
-def _gaussian(u: Array) -> Array:
+def gaussian(u: Array) -> Array:
+    """Quantiles of N(0, 1)."""
     # From the nearer end, where 1 - u still has its digits.
     return np.asarray(np.where(u < 0.5, ndtri(u), -ndtri(1 - u)))
 

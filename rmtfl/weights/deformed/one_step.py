@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from rmtfl.setup import Setup
 from rmtfl.weights.deformed import nodes
 from rmtfl.weights.deformed.frame import Curves
-from rmtfl.weights.deformed.pencil import Batch, Matrix
+from rmtfl.weights.deformed.pencil import Batch
+from rmtfl.weights.deformed.transfer import Dense, Matrix
 from rmtfl.weights.statistics import Statistics
 
 Array = NDArray[np.float64]
@@ -67,9 +68,10 @@ class OneStep:
         T[:, 1, 0] = y
         return np.array([[p0, 0], [0, -1]]), (T,)
 
-    def delta(self, G: Matrix, R: tuple[Matrix, ...]) -> Matrix:
+    def delta(self, G: Matrix, seen: tuple[Dense, ...]) -> Matrix:
         """δ(a) = (1/d) tr S(a) Q, quadratic in S."""
-        (batch,), (r,), mu2 = self.batches, R, self.stats.mu2
+        (batch,), (labelled,), mu2 = self.batches, seen, self.stats.mu2
+        r = labelled.R
         first = 2 * mu2 * batch.mean(r[:, 0, 0], self.y)
         second = mu2**2 * batch.mean(r[:, 1, 0], self.y)
         second = second + self.rest * self.phi * batch.mean(r[:, 0, 0], self.y**2)

@@ -24,15 +24,15 @@ complex z, in tests/weights/test_deformed.py.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rmtfl import solve as engine
-
-Array = NDArray[np.float64]
-Matrix = NDArray[Any]  # real right of the bulk, complex elsewhere
+from rmtfl.weights.deformed.bordered import Bordered
+from rmtfl.weights.deformed.transfer import Array, Dense, Matrix, Transfer, product
 
 TOLERANCE = 1e-10  # of the fixed point on the real axis, relative to its largest entry
 COMPLEX_TOLERANCE = 1e-8  # above it: densities are smoothed by far more
@@ -74,13 +74,6 @@ class Batch:
         return np.asarray(product(weight, flat).reshape(values.shape[1:]))
 
 
-def product(real: Array, values: Matrix) -> Matrix:
-    """The product real @ values. NumPy's own product of a real and a complex array is an order of magnitude slower."""
-    if np.iscomplexobj(values):
-        return np.asarray(real @ values.real + 1j * (real @ values.imag))
-    return np.asarray(real @ values)
-
-
 class Pencil(Protocol):
     """The linear pencil L of one kind of training.
 
@@ -100,11 +93,11 @@ class Pencil(Protocol):
     @property
     def batches(self) -> tuple[Batch, ...]: ...  # noqa: D102
 
-    def assemble(self, load: Matrix) -> tuple[Matrix, tuple[Matrix, ...]]:
+    def assemble(self, load: Matrix) -> tuple[Matrix, tuple[Matrix | Bordered, ...]]:
         """C of shape (D, D) and, for every batch, T of shape (n, k, k), at load = rows/(1 + δ)."""
 
-    def delta(self, G: Matrix, R: tuple[Matrix, ...]) -> Matrix:
-        """δ at the second-layer nodes, shape (N,), from G and every batch's R on its support."""
+    def delta(self, G: Matrix, seen: tuple[Any, ...]) -> Matrix:
+        """δ at the second-layer nodes, shape (N,), from G and the transfer of every batch."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +110,7 @@ class Point:
         delta: δ(a), shape (N,).
         load: rows/(1 + δ), shape (N,).
         constant: C, shape (D, D).
-        J: of every batch, shape (n, k, k).
-        B: of every batch, shape (n, k, k).
+        transfers: of every batch.
         physical: whether 1 + δ and det J are positive: on the real axis, right of the bulk.
     """
 
@@ -127,9 +119,13 @@ class Point:
     delta: Matrix
     load: Matrix
     constant: Matrix
-    J: tuple[Matrix, ...]
-    B: tuple[Matrix, ...]
+    transfers: tuple[Transfer, ...]
     physical: bool
+
+    @cached_property
+    def full(self) -> tuple[tuple[Matrix, Matrix], ...]:
+        """J and B of every batch, each of shape (n, k, k)."""
+        return tuple(transfer.full() for transfer in self.transfers)
 
     @property
     def m(self) -> complex:
@@ -179,11 +175,10 @@ def _solve(pencil: Pencil, start: Matrix, *, z: complex | None = None, m: float 
 
     def step(x: Matrix) -> Matrix:
         G = x[: size * size].reshape(size, size)
-        constant, J, B = _transfer(pencil, G, x[size * size :])
-        K = _mean(pencil, constant, B)
+        constant, transfers = _transfer(pencil, G, x[size * size :])
+        K = _mean(pencil, constant, transfers)
         K[0, 0] -= _eliminated(K, m) if z is None else z
-        R = tuple(batch.block(G) @ j for batch, j in zip(pencil.batches, J, strict=True))
-        return np.concatenate([np.linalg.inv(K).ravel(), pencil.delta(G, R)])
+        return np.concatenate([np.linalg.inv(K).ravel(), pencil.delta(G, transfers)])
 
     try:
         with np.errstate(all="ignore"):
@@ -197,19 +192,21 @@ def _solve(pencil: Pencil, start: Matrix, *, z: complex | None = None, m: float 
         return None
 
 
-def _transfer(pencil: Pencil, G: Matrix, delta: Matrix) -> tuple[Matrix, tuple[Matrix, ...], tuple[Matrix, ...]]:
+def _transfer(pencil: Pencil, G: Matrix, delta: Matrix) -> tuple[Matrix, tuple[Transfer, ...]]:
     constant, parts = pencil.assemble(pencil.rows / (1 + delta))
-    J = tuple(
-        np.linalg.inv(np.eye(batch.support.size) + pencil.phi * (T @ batch.block(G)))
+    return constant, tuple(
+        T.transfer(batch.weight, pencil.phi, batch.block(G))
+        if isinstance(T, Bordered)
+        else Dense(T, batch.weight, pencil.phi, batch.block(G))
         for batch, T in zip(pencil.batches, parts, strict=True)
     )
-    return constant, J, tuple(j @ T for j, T in zip(J, parts, strict=True))
 
 
-def _mean(pencil: Pencil, constant: Matrix, B: tuple[Matrix, ...]) -> Matrix:
-    K = constant.astype(np.result_type(constant, *B))
-    for batch, b in zip(pencil.batches, B, strict=True):
-        batch.add(K, batch.mean(b))
+def _mean(pencil: Pencil, constant: Matrix, transfers: tuple[Transfer, ...]) -> Matrix:
+    means = [transfer.mean() for transfer in transfers]
+    K = constant.astype(np.result_type(constant, *means))
+    for batch, mean in zip(pencil.batches, means, strict=True):
+        batch.add(K, mean)
     return K
 
 
@@ -221,8 +218,8 @@ def _eliminated(K: Matrix, m: float | None) -> Any:
 
 def _point(pencil: Pencil, x: Matrix, z: complex | None, m: float | None) -> Point:
     G, delta = x[: pencil.size**2].reshape(pencil.size, pencil.size), x[pencil.size**2 :]
-    constant, J, B = _transfer(pencil, G, delta)
+    constant, transfers = _transfer(pencil, G, delta)
     if z is None:
-        z = complex(_eliminated(_mean(pencil, constant, B), m))
-    physical = bool(np.all(np.real(1 + delta) > 0)) and all(bool(np.all(np.real(np.linalg.det(j)) > 0)) for j in J)
-    return Point(z, G, delta, pencil.rows / (1 + delta), constant, J, B, physical)
+        z = complex(_eliminated(_mean(pencil, constant, transfers), m))
+    physical = bool(np.all(np.real(1 + delta) > 0)) and all(transfer.physical for transfer in transfers)
+    return Point(z, G, delta, pencil.rows / (1 + delta), constant, transfers, physical)

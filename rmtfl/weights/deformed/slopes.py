@@ -68,12 +68,39 @@ def _rule(cuts: Array, mean: Array, spread: Array) -> tuple[Array, Array]:
     return t, weight * density(t)
 
 
-def grid(a: Array) -> Array:
-    """Where functions of a are sampled: Chebyshev nodes over the range of the second-layer nodes, or these if few."""
+def grid(a: Array, *, cut: bool = False) -> Array:
+    """Where functions of a are sampled: Chebyshev nodes over the range of the second-layer nodes, or these if few.
+
+    Args:
+        a: the second-layer nodes.
+        cut: whether the functions may have a kink at a = 0; then half of the nodes are on either side.
+    """
     if a.size <= CHEBYSHEV:
         return a
-    angles = np.pi * (np.arange(CHEBYSHEV) + 0.5) / CHEBYSHEV
-    return np.asarray(np.max(np.abs(a)) * np.cos(angles))
+    if not cut:
+        return np.asarray(np.max(np.abs(a)) * _chebyshev(CHEBYSHEV))
+    half = np.max(np.abs(a)) * (1 + _chebyshev(CHEBYSHEV // 2)) / 2
+    return np.concatenate([half, -half])
+
+
+def _chebyshev(count: int) -> Array:
+    return np.asarray(np.cos(np.pi * (np.arange(count) + 0.5) / count))
+
+
+def interpolate(values: Array, at: Array, a: Array, *, cut: bool = False) -> Array:
+    """Values given at `grid(a)`, shape (len(at), ...), at the second-layer nodes.
+
+    Chebyshev's nodes: barycentric interpolation is stable.
+    """
+    if at is a or values.shape[1] == 0:
+        return values if at is a else np.zeros((a.size, *values.shape[1:]))
+    if not cut:
+        return np.asarray(BarycentricInterpolator(at, values, rng=0)(a))
+    result = np.empty((a.size, *values.shape[1:]))
+    for side in (1, -1):
+        here, nodes = side * a >= 0, side * at > 0
+        result[here] = BarycentricInterpolator(at[nodes], values[nodes], rng=0)(a[here])
+    return result
 
 
 @dataclass(frozen=True)
@@ -89,7 +116,7 @@ class Separated:
         return int(self.right.shape[0])
 
 
-def separate(values: Array, at: Array, a: Array, cutoff: float, largest: int) -> Separated:
+def separate(values: Array, at: Array, a: Array, cutoff: float, largest: int, *, cut: bool = False) -> Separated:
     """Separate values given at `grid(a)`, shape (len(at), n).
 
     Args:
@@ -98,11 +125,8 @@ def separate(values: Array, at: Array, a: Array, cutoff: float, largest: int) ->
         a: the second-layer nodes.
         cutoff: singular values below this part of the first are left out.
         largest: the rank is at most this.
+        cut: as for `grid`.
     """
     left, singular, right = np.linalg.svd(values, full_matrices=False)
     rank = min(int(np.sum(singular > cutoff * singular[0])), largest) if singular[0] > 0 else 0
-    columns = left[:, :rank] * singular[:rank]
-    if at is not a:
-        # The nodes are Chebyshev's: barycentric interpolation is stable.
-        columns = BarycentricInterpolator(at, columns, rng=0)(a) if rank else np.zeros((a.size, 0))
-    return Separated(np.asarray(columns), right[:rank])
+    return Separated(interpolate(left[:, :rank] * singular[:rank], at, a, cut=cut), right[:rank])

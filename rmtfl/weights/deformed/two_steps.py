@@ -27,7 +27,8 @@ from rmtfl.weights import conditional, second_layer
 from rmtfl.weights.deformed import nodes, slopes
 from rmtfl.weights.deformed.frame import Curves
 from rmtfl.weights.deformed.one_step import label_batch
-from rmtfl.weights.deformed.pencil import Batch, Matrix, product
+from rmtfl.weights.deformed.pencil import Batch
+from rmtfl.weights.deformed.transfer import Dense, Matrix, product
 from rmtfl.weights.statistics import Statistics
 
 Array = NDArray[np.float64]
@@ -122,15 +123,16 @@ class Independent:
         second[:, 0, 2:] = second[:, 2:, 0] = (self.residual * self.linear).T
         return C, (first, second)
 
-    def delta(self, G: Matrix, R: tuple[Matrix, ...]) -> Matrix:
+    def delta(self, G: Matrix, seen: tuple[Dense, ...]) -> Matrix:
         """δ(a) = (1/d) tr S(a) Q."""
-        (labelled, fresh), (first, second), count = self.batches, R, self.row.size
+        (labelled, fresh), count = self.batches, self.row.size
+        first, second = (batch.R for batch in seen)
         mu2, row = self.stats.mu2, first[:, :count, :count]
         square = self.rest * self.phi * labelled.mean(row, self.y**2)
         square = square + mu2**2 * labelled.mean(first[:, count:, :count], self.y)
         forms = (G[np.ix_(self.row, self.row)], 2 * mu2 * labelled.mean(row, self.y), square)
-        seen = product(self.variance.right * (fresh.weight * self.residual**2), second[:, 0, 0])
-        noise = self.phi * product(self.variance.left, seen)
+        noise = product(self.variance.right * (fresh.weight * self.residual**2), second[:, 0, 0])
+        noise = self.phi * product(self.variance.left, noise)
         total = noise.astype(G.dtype)
         for power, form in zip(self.powers, forms, strict=True):
             total = total + power * np.einsum("ik,kl,il->i", self.terms, form, self.terms, optimize=True)

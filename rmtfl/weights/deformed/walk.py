@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from rmtfl.errors import ToleranceNotMet
 from rmtfl.weights.deformed import pencil as equations
-from rmtfl.weights.deformed.pencil import Matrix, Pencil, Point
+from rmtfl.weights.deformed.pencil import Pencil, Point
+from rmtfl.weights.deformed.transfer import Matrix
 
 FAR = 10.0  # where the descent starts
 HALVINGS = 12  # of a step that loses the fixed point
