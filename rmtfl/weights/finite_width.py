@@ -74,7 +74,7 @@ def finite_rank(setup: Setup, tolerance: float) -> FiniteRank:
     if setup.training.steps == 1:
         found = _one_step(stats, width, setup.training.step_size(0, width))
     elif setup.training.steps > 2:
-        found = _many_steps(setup, stats, width, tolerance)
+        found = by_recursion(setup, stats, width, tolerance)
     else:
         found = _two_steps(setup, stats, width, tolerance)
     if not found.meets(tolerance):
@@ -100,16 +100,19 @@ def _one_step(stats: Statistics, width: int, step: float) -> FiniteRank:
     )
 
 
-def _many_steps(setup: Setup, stats: Statistics, width: int, tolerance: float) -> FiniteRank:
-    def at(level: int) -> tuple[Array, Array]:
-        found = many_steps.rows(setup, stats, width, many_steps.Resolution.at(level))
-        matrix = np.sqrt(width * found.weights)[:, None] * found.vectors
-        return _singular(matrix, matrix @ found.target)
+def by_recursion(setup: Setup, stats: Statistics, width: int, tolerance: float) -> FiniteRank:
+    """The finite-rank part of any number of steps on independent batches, whether or not the tolerance is met."""
 
-    older, previous = at(0), at(1)
+    def at(level: int) -> tuple[tuple[Array, Array], float]:
+        rows = many_steps.rows(setup, stats, width, many_steps.Resolution.at(level))
+        matrix = np.sqrt(width * rows.weights)[:, None] * rows.vectors
+        return _singular(matrix, matrix @ rows.target), math.sqrt(width) * rows.unresolved
+
+    older, previous = at(0)[0], at(1)[0]
     for level in range(2, JOINT_LEVELS):
-        current = at(level)
-        found = _larger_errors(_with_errors(current, previous), _with_errors(current, older), RECURSION_AGREEMENT)
+        current, common = at(level)
+        near, far = (_with_errors(current, other, common) for other in (previous, older))
+        found = _larger_errors(near, far, RECURSION_AGREEMENT)
         if found.meets(tolerance):
             break
         older, previous = previous, current
@@ -212,8 +215,8 @@ def _cost(setup: Setup, resolution: Resolution) -> float:
     return points * (64 * kinks * (kinks + 1) if activation.is_piecewise_linear else 4000 * resolution.neuron)
 
 
-def _with_errors(numbers: tuple[Array, Array], other: tuple[Array, Array]) -> FiniteRank:
-    """The numbers, with their distances to the other's as errors, and what rounding adds."""
+def _with_errors(numbers: tuple[Array, Array], other: tuple[Array, Array], common: float = 0.0) -> FiniteRank:
+    """The numbers, with their distances to the other's as errors, and what rounding and a common error add."""
     strengths, overlaps = numbers
     count = int(np.sum(strengths >= SMALLEST))
     shared = min(count, other[0].size)
@@ -221,7 +224,7 @@ def _with_errors(numbers: tuple[Array, Array], other: tuple[Array, Array]) -> Fi
     strength_errors[:shared] = np.abs(strengths[:shared] - other[0][:shared])
     overlap_errors[:shared] = np.abs(overlaps[:shared] - other[1][:shared])
     if count:
-        rounding = ROUNDING * strengths[0]
+        rounding = ROUNDING * strengths[0] + common
         ends = np.concatenate([[np.inf], strengths[:count], strengths[count : count + 1], [0.0]])[: count + 2]
         gaps = np.minimum(-np.diff(ends)[:count], -np.diff(ends)[1 : count + 1])
         strength_errors += rounding

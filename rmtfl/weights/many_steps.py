@@ -37,8 +37,9 @@ Array = NDArray[np.float64]
 FARTHEST = 8.5  # of a standardised Gaussian variable: what lies beyond weighs 1e-16
 NEGLIGIBLE = 1e-17  # weight of a node that is left out
 UNSEEN = 1e-7  # overlap of the rows with the target below which labels do not depend on what the rows see
-STAR = 0.1  # times the cube root of the error aimed at: an axis with less of the rows is left to the star
-SPANNED = 0.02  # times its square root: an axis along which a step makes spikes weaker than this is left out
+STAR = 0.05  # times the cube root of the error aimed at: an axis with less of the rows is left to the star
+STAR_ERROR = 250.0  # times the cube of how far the rows move there: its error, measured
+SPANNED = 2e-4  # times its square root: an axis along which a step makes spikes weaker than this is left out
 ROUNDING = 1e-14  # relative
 SPLINE_ORDER = 7
 BLOCK = 1 << 18  # values of one function at once
@@ -85,6 +86,8 @@ class Rows:
         vectors: Ψ(a) in orthonormal coordinates, shape (k, D).
         target: β in the same coordinates, shape (D,).
         variance: τ(a), shape (k,).
+        unresolved: a bound on what the stars and the axes left out change in the rows: what all resolutions of a few
+            levels have in common.
     """
 
     nodes: Array
@@ -92,6 +95,7 @@ class Rows:
     vectors: Array
     target: Array
     variance: Array
+    unresolved: float = 0.0
 
 
 def rows(setup: Setup, stats: Statistics, width: int, resolution: Resolution) -> Rows:
@@ -102,11 +106,11 @@ def rows(setup: Setup, stats: Statistics, width: int, resolution: Resolution) ->
     """
     a, weights = second_layer.rule(setup.network.second_layer, resolution.second_layer)
     current = Rows(a, weights, np.zeros((a.size, 1)), np.ones(1), np.ones(a.size))
-    for step in range(setup.training.steps):
+    sizes = [setup.training.step_size(step, width) for step in range(setup.training.steps)]
+    for step in range(len(sizes)):
         with np.errstate(over="ignore", invalid="ignore"):  # an overflow is refused below
-            size = setup.training.step_size(step, width)
-            frame = _Frame(current, math.sqrt(width) * size, resolution)
-            current = _stepped(setup, stats, size, current, frame, resolution)
+            frame = _Frame(current, math.sqrt(width) * max(sizes[step:]), resolution)
+            current = _stepped(setup, stats, sizes[step], current, frame, resolution)
         if not (np.all(np.isfinite(current.vectors)) and np.all(np.isfinite(current.variance))):
             raise ToleranceNotMet(
                 f"the activation overflows doubles in step {step + 1}: it grows too fast, at any tolerance"
@@ -138,7 +142,8 @@ def _stepped(setup: Setup, stats: Statistics, step: float, old: Rows, frame: _Fr
     target = np.concatenate([old.target, np.zeros(triangle.shape[0])])
     compressed = np.asarray(np.linalg.qr(np.vstack([target, vectors]).T, mode="r")).T
     variance = old.variance * (1 + shift * slope) ** 2 + shift**2 * stats.phi * np.maximum(rest, 0.0)
-    return Rows(old.nodes, old.weights, compressed[1:], compressed[0], variance)
+    unresolved = old.unresolved + step * (STAR_ERROR * frame.star**3 + frame.left_out)
+    return Rows(old.nodes, old.weights, compressed[1:], compressed[0], variance, unresolved)
 
 
 class _Frame:
@@ -152,8 +157,10 @@ class _Frame:
         rest: the unit vector along what is left of the target, shape (D,).
         u: nodes in the coordinates along the axes, shape (p, R).
         weight: of these nodes, shape (p,).
+        star: how far the rows move along the axes that are left to the star.
+        left_out: the same for an axis that is left out.
 
-    `strength` is √N s, of what the next step adds.
+    `strength` is √N s, of the strongest step to come.
     """
 
     def __init__(self, rows: Rows, strength: float, resolution: Resolution) -> None:
@@ -173,6 +180,7 @@ class _Frame:
         self.unseen = float(np.linalg.norm(rest))
         self.rest = rest / self.unseen
         self.coefficients = rows.vectors @ self.axes
+        self.left_out = smallest
         self.u, self.weight = self._rule(np.sqrt(rows.weights @ self.coefficients**2), resolution)
 
     def blocks(self) -> Iterator[tuple[Array, Array]]:
@@ -186,19 +194,20 @@ class _Frame:
         aim = resolution.frame
         star = []
         for axis, size in enumerate(sizes.tolist()):
-            if axis == 0 and self.seen:
-                step = resolution.label * min(1.0, self.unseen / self.seen, 1 / size)
+            if axis == 0:  # the one that labels depend on, or else the longest
+                step = resolution.label * min(1.0, self.unseen / max(self.seen, UNSEEN), 1 / size)
                 nodes, node_weights = rule((), math.log(step / 0.5) / math.log(0.6), FARTHEST)
             elif size > STAR * aim ** (1 / 3):
-                count = math.ceil(-math.log(aim) / (2 * math.log1p(1 / (3 * size))))
+                count = math.ceil(-math.log(aim) / (2 * math.log1p(1 / (6 * size))))
                 nodes, node_weights = hermite_rule(max(3, count))
             else:
                 star.append(axis)
                 continue
             u, weight = self._product(u, weight, nodes[:, None], node_weights)
+        self.star = float(np.linalg.norm(sizes[star]))
         if star:
             # Exact to third degree, with errors of order λ³; shares so that rows move as far along every axis.
-            share = sizes[star] ** 2 / np.sum(sizes[star] ** 2)
+            share = (sizes[star] / self.star) ** 2
             tips = np.diag(1 / np.sqrt(share))
             u, weight = self._product(u, weight, np.vstack([tips, -tips]), np.tile(share / 2, 2))
         order = [axis for axis in range(sizes.size) if axis not in star] + star
