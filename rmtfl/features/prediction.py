@@ -27,7 +27,8 @@ TOLERANCE = 1e-2  # of the numerical error where the study asks for none: two st
 MERGING = 2e-6  # relative: what merging second-layer nodes changes, as in rmtfl.weights.deformed
 SAFETY = 2.0  # times the change from coarse to fine: both are lattices, and may agree by accident
 TARGET_TERMS = 100  # of a target's Hermite series
-MEAN = 0.5  # share of the constant from which an outlier is called the mean spike
+MEAN = 0.5  # share of the constant from which an outlier of an uncentred σ is called the mean spike
+ZERO = 1e-12  # a mean of σ, or another Hermite coefficient, of less is none
 EDGE = 1e-9  # relative error of the bulk's ends
 
 
@@ -104,13 +105,16 @@ def predict(setup: FeaturesSetup) -> FeaturesPrediction:
     check_square_integrable(training.data.target, "data.target")
     stats = statistics(training)
     target = _target(training.data.target)
+    mean = expectation(training.network.activation)
+    uncentred = abs(mean.value) > max(ZERO, 10 * mean.error)
     found = count(*training.training.alpha)
     if training.sizes.width == "limit":
         spiked, grow = _limit(setup, training, stats, target)
-        outliers = _named(spiked.outliers(), None, stats)
+        outliers = _named(spiked.outliers(), None, stats, uncentred)
     else:
         spiked = _finite(setup, training, target, FINE)
-        outliers = _named(spiked.outliers(), _finite(setup, training, target, COARSE).outliers(), stats)
+        coarse = _finite(setup, training, target, COARSE).outliers()
+        outliers = _named(spiked.outliers(), coarse, stats, uncentred)
         grow = None
     _check(setup, outliers)
     ends = intervals(spiked.bulk)
@@ -133,7 +137,7 @@ def _limit(
     activation, steps = training.network.activation, training.training
     ratio = float(setup.features.samples)
     coefficients = hermite.coefficients(activation, np.ones(1), hermite.LARGEST)[:, 0]
-    coefficients = np.where(np.abs(coefficients) < 1e-12, 0.0, coefficients)
+    coefficients = np.where(np.abs(coefficients) < ZERO, 0.0, coefficients)
     variance = expectation(activation, activation).value - coefficients[0] ** 2
     grow = tuple(leading(training, stats, coefficients, ratio))
     # Steps with α > 0 leave spikes that grow; those with α = 0 move one by an order of one only if no other step does.
@@ -147,14 +151,16 @@ def _limit(
     return found, grow
 
 
-def _named(fine: list[Spike], coarse: list[Spike] | None, stats: Statistics) -> tuple[FeatureOutlier, ...]:
+def _named(
+    fine: list[Spike], coarse: list[Spike] | None, stats: Statistics, uncentred: bool
+) -> tuple[FeatureOutlier, ...]:
     if coarse is not None and len(fine) != len(coarse):
         raise ToleranceNotMet(
             f"{len(fine)} outliers at one resolution and {len(coarse)} at another: one is too close to the edge to tell"
         )
     named, features = [], 0
     for here, other in zip(fine, coarse or fine, strict=True):
-        mean = here.constant > MEAN
+        mean = uncentred and here.constant > MEAN
         features += not mean
         merging = MERGING if coarse is not None else 0.0
         turned = max(abs(here.alignment - other.alignment), abs(here.constant - other.constant))
