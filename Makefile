@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: quickstart test lint unit bench clean
+.PHONY: quickstart test lint unit docs bench clean
 
 QUICKSTART := validation/quickstart/study.toml --store build/quickstart.sqlite
 
@@ -15,7 +15,7 @@ quickstart: $(READY)
 	$(BIN)/rmtfl table $(QUICKSTART) --format markdown > build/quickstart.md
 	$(BIN)/rmtfl figure $(QUICKSTART) -o build/quickstart.png
 
-test: lint unit
+test: lint docs unit
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -24,6 +24,9 @@ lint: $(READY)
 
 unit: $(READY)
 	$(BIN)/python -m pytest
+
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: $(READY)
 	$(BIN)/pip install --quiet --editable ".[bench]"

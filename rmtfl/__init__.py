@@ -1,3 +1,3 @@
 """rmtfl: a random-matrix-theory solver for feature learning in two-layer networks."""
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
