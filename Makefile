@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: quickstart test lint unit docs bench clean
+.PHONY: quickstart test lint unit docs bench dist clean
 
 QUICKSTART := validation/quickstart/study.toml --store build/quickstart.sqlite
 
@@ -31,6 +31,16 @@ docs: $(READY)
 bench: $(READY)
 	$(BIN)/pip install --quiet --editable ".[bench]"
 	$(BIN)/python -m pytest benchmarks
+
+# What would be published, installed into empty environments, and the quickstart run there.
+dist: $(READY)
+	rm -rf dist
+	$(BIN)/pip install --quiet build
+	$(BIN)/python -m build --outdir dist
+	set -e; for file in dist/*; do \
+		rm -rf build/empty; $(PYTHON) -m venv build/empty; build/empty/bin/pip install --quiet $$file; \
+		build/empty/bin/rmtfl validate validation/quickstart/study.toml --store build/empty/quickstart.sqlite; \
+	done
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -140,6 +140,11 @@ def expectation(*factors: Link, digits: int | None = None) -> Value:
 
     Raises:
         ToleranceNotMet: if the expectation does not exist or the digits cannot be reached.
+
+    Examples:
+        >>> from rmtfl.links import parse
+        >>> expectation(parse("x**2"), parse("relu(x)")).value  # E x² relu(x) = 2/√(2π)
+        0.797884...
     """
     exact = exact_expectation(*factors)
     if digits is not None:

@@ -121,6 +121,12 @@ def parse(text: str) -> Link:
     Raises:
         BadInput: if the text is not an expression of the whitelist, is not real on the whole line, or has kinks that
             cannot be listed. The message names what was refused and what is accepted.
+
+    Examples:
+        >>> parse("relu(x - 1/3)").kinks
+        (1/3,)
+        >>> parse("He3(x)").expression
+        x**3 - 3*x
     """
     if not isinstance(text, str):
         raise BadInput(f"{text!r} is not an expression in x; write it as a string such as 'tanh(x + 7/10)'")

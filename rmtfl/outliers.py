@@ -14,7 +14,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class RigidBulk:
-    """The singular values of W₀: N × d with iid entries of variance 1/d, at ψ = N/d."""
+    """The singular values of W₀: N × d with iid entries of variance 1/d, at ψ = N/d.
+
+    Examples:
+        >>> bulk = RigidBulk(psi=1.0)
+        >>> bulk.upper, bulk.threshold, bulk.location(2.0)
+        (2.0, 1.0, 2.5)
+    """
 
     psi: float
 

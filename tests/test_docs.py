@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import importlib.util
 import os
 import re
@@ -150,6 +152,20 @@ def test_the_site_builds_without_a_warning_and_asks_no_other_host(tmp_path):
         assert not re.search(r"url\(['\"]?(https?:)?//", style.read_text(encoding="utf-8")), style
     typeset = (tmp_path / "site" / "theory" / "spiked-covariance.html").read_text(encoding="utf-8")
     assert "<math" in typeset and "<sub>" in typeset
+
+
+EXAMPLES = [
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for path in sorted((ROOT / "rmtfl").rglob("*.py"))
+    if ">>> " in path.read_text(encoding="utf-8")
+]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_examples_of_docstrings(name):
+    module = importlib.import_module(name)
+    found = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
+    assert found.attempted and not found.failed
 
 
 def test_architecture_lists_every_module():

@@ -112,6 +112,11 @@ def formula(label: str, inputs: Inputs | None = None) -> Formula:
     Raises:
         BadInput: for an unknown label, a link that is no polynomial, or inputs missing, unread or out of range.
         ToleranceNotMet: if an edge cannot be told apart from another root.
+
+    Examples:
+        >>> found = formula("two-step.constants", Inputs(activation="x + He2(x)/3", target="x"))
+        >>> found.case("alpha_1 < alpha_2")["theta_0"]
+        e_2*sqrt(phi + 1)
     """
     inputs = inputs or Inputs()
     question = _QUESTIONS.get(label)

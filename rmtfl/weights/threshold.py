@@ -70,6 +70,11 @@ def threshold(*alpha: Fraction) -> Threshold:
 
     Raises:
         BadInput: for an exponent outside [0, 1/2), or more spikes than could be listed.
+
+    Examples:
+        >>> found = threshold(Fraction(7, 20), Fraction(9, 20))
+        >>> found.threshold, found.critical, found.generic_count
+        (3, True, 4)
     """
     for position, value in enumerate(alpha):
         if not 0 <= value < HALF:
