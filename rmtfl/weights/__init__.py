@@ -21,7 +21,7 @@ __all__ = ["Threshold", "predict", "threshold"]
 FLOAT_DIGITS = 15
 SHOWN_SPIKES = 1e-3  # relative accuracy of spikes that nothing depends on
 EXPANDED_STEPS = 2  # more have no expansion in leading order
-RECURSION_TOLERANCE = 1e-4  # of more steps where the study asks for none: its default is out of their reach
+RECURSION_TOLERANCE = 1e-3  # of more steps where the study asks for none: its default is out of their reach
 NO_LEADING_ORDER = FiniteRank(*np.zeros((4, 0)))
 
 

@@ -72,7 +72,8 @@ def finite_rank(setup: Setup, tolerance: float) -> FiniteRank:
     stats = statistics(setup)
     width = int(setup.sizes.width)
     if setup.training.steps == 1:
-        found = _one_step(stats, width, setup.training.step_size(0, width))
+        size = math.sqrt(width * second_layer.moment(setup.network.second_layer, 2))
+        found = _one_step(stats, size * setup.training.step_size(0, width))
     elif setup.training.steps > 2:
         found = by_recursion(setup, stats, width, tolerance)
     else:
@@ -87,8 +88,8 @@ def finite_rank(setup: Setup, tolerance: float) -> FiniteRank:
     return found
 
 
-def _one_step(stats: Statistics, width: int, step: float) -> FiniteRank:
-    strength = math.sqrt(width) * step * abs(stats.mu1) * stats.tau
+def _one_step(stats: Statistics, step: float) -> FiniteRank:
+    strength = step * abs(stats.mu1) * stats.tau
     keep = slice(0, 1 if strength >= SMALLEST else 0)
     overlap_error = 4 * stats.error / stats.tau**2 + 8 * EPSILON
     relative = 4 * stats.error / max(abs(stats.mu1), 1e-300) + overlap_error
@@ -228,7 +229,8 @@ def _with_errors(numbers: tuple[Array, Array], other: tuple[Array, Array], commo
         ends = np.concatenate([[np.inf], strengths[:count], strengths[count : count + 1], [0.0]])[: count + 2]
         gaps = np.minimum(-np.diff(ends)[:count], -np.diff(ends)[1 : count + 1])
         strength_errors += rounding
-        overlap_errors += np.minimum(1.0, 2 * rounding / np.maximum(gaps, 1e-300)) + ROUNDING
+        turned = rounding / np.maximum(gaps, 1e-300)  # the angle by which a right vector is off
+        overlap_errors += np.minimum(1.0, turned * (2 * np.sqrt(overlaps[:count]) + turned)) + ROUNDING
     return FiniteRank(strengths[:count], overlaps[:count], strength_errors, overlap_errors)
 
 
