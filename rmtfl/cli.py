@@ -11,15 +11,12 @@ import json
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table as RichTable
-from rich.text import Text
 from typer.core import TyperGroup
 
 from rmtfl import __version__
@@ -27,8 +24,9 @@ from rmtfl.compare import Results
 from rmtfl.errors import BadInput, RmtflError
 from rmtfl.setup import exact
 from rmtfl.study import SCHEMA, read
-from rmtfl.tables import Sheet, comparison_sheet, diagnostics_sheet, latex_document, render
-from rmtfl.workflow import Watcher, compare_file, predict_rows, recorded
+from rmtfl.tables import comparison_sheet, diagnostics_sheet, latex_document, render
+from rmtfl.terminal import Terminal, show
+from rmtfl.workflow import compare_file, predict_rows, recorded
 from rmtfl.workflow import validate as run_study
 
 DISAGREE = 1
@@ -58,39 +56,6 @@ class Commands(TyperGroup):
         return result
 
 
-class Page(Console):
-    """A console that leaves a closed pipe to `Commands`, where rich itself would exit with 1."""
-
-    def on_broken_pipe(self) -> None:
-        """Raise what the group of commands expects."""
-        raise BrokenPipeError
-
-
-class Terminal(Watcher):
-    """Tells stderr how a run goes: a progress bar on a terminal, remarks anywhere."""
-
-    def __init__(self) -> None:
-        console = Console(stderr=True)
-        columns = (TextColumn("trials"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._task = self._bar.add_task("", total=None)
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def progress(self, done: int, total: int) -> None:
-        """Move the bar."""
-        self._bar.update(self._task, completed=done, total=total)
-
-    def remark(self, text: str) -> None:
-        """Print a line."""
-        print(f"rmtfl: {text}", file=self._bar.console.file)
-
-
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
@@ -109,6 +74,24 @@ def main() -> None:
         # Python's own status for this is 1, which would read as a disagreement.
         traceback.print_exc()
         sys.exit(DEFECT)
+
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def _one_of(choices: type[Choice]) -> Callable[[str], Choice]:
+    def choice(text: str) -> Choice:
+        if text not in list(choices):
+            raise typer.BadParameter(f"value {text}: expected one of {', '.join(choices)}")
+        return choices(text)
+
+    return choice
+
+
+def _whole_number(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise typer.BadParameter(f"value {text}: expected a whole number of at least 1")
+    return int(text)
 
 
 class Style(StrEnum):
@@ -169,7 +152,7 @@ def predict(
         return
     summary = study.kind.function("summary")
     for row, document in zip(study.rows, documents, strict=True):
-        _print_sheet(summary(row.setup, document), row.label or study.title)
+        show(summary(row.setup, document), row.label or study.title)
 
 
 @app.command()
@@ -177,7 +160,8 @@ def validate(
     study_file: StudyFile,
     store: StoreFile = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, metavar="N", help="Worker processes; by default one a core.")
+        int | None,
+        typer.Option("--workers", parser=_whole_number, metavar="N", help="Worker processes; by default one a core."),
     ] = None,
     scheduler: Annotated[
         str | None, typer.Option("--scheduler", metavar="ADDRESS", help="An existing Dask scheduler, tcp://host:port.")
@@ -204,7 +188,10 @@ def validate(
 def table(
     study_file: StudyFile,
     store: StoreFile = None,
-    style: Annotated[Style, typer.Option("--format", help="What it is written in.")] = Style.markdown,
+    style: Annotated[
+        Style,
+        typer.Option("--format", parser=_one_of(Style), metavar="|".join(Style), help="What it is written in."),
+    ] = Style.markdown,
     diagnostics: Annotated[
         bool, typer.Option("--diagnostics", help="Counts, the bulk against its law, and rates instead.")
     ] = False,
@@ -226,7 +213,13 @@ def figure(
     output: Output,
     store: StoreFile = None,
     style: Annotated[
-        PageStyle, typer.Option("--style", help="For a screen, or one column of print.")
+        PageStyle,
+        typer.Option(
+            "--style",
+            parser=_one_of(PageStyle),
+            metavar="|".join(PageStyle),
+            help="For a screen, or one column of print.",
+        ),
     ] = PageStyle.screen,
 ) -> None:
     """The picture of a validated study, from its store."""
@@ -269,7 +262,10 @@ def compare(
         ),
     ],
     row: Annotated[
-        int | None, typer.Option("--row", min=1, help="Which row of the study it belongs to, counted from 1.")
+        int | None,
+        typer.Option(
+            "--row", parser=_whole_number, metavar="N", help="Which row of the study it belongs to, counted from 1."
+        ),
     ] = None,
     eigenvalues: Annotated[
         bool, typer.Option("--eigenvalues", help="The file holds eigenvalues of W W^T or W^T W.")
@@ -288,6 +284,11 @@ def compare(
 
         save(study.kind.function("figure")(results, trials), picture)
         _remark(f"wrote {picture}")
+    if results.one_draw_margin is not None:
+        _remark(
+            f"one draw is judged on a bound of its scatter: a gap of up to {results.one_draw_margin:.0%} agrees; "
+            "several draws are judged on their own"
+        )
     _verdict(results, as_json)
 
 
@@ -309,7 +310,7 @@ def threshold(
         return
     from rmtfl.weights.summary import threshold_sheet
 
-    _print_sheet(threshold_sheet(found), "")
+    show(threshold_sheet(found), "")
 
 
 @app.command("phase-diagram")
@@ -369,10 +370,10 @@ def _verdict(results: Results, as_json: bool) -> None:
     if as_json:
         _print_json(results.as_json())
     else:
-        _print_sheet(comparison_sheet(results), results.title)
+        show(comparison_sheet(results), results.title)
         diagnostics = diagnostics_sheet(results)
         if diagnostics.rows:
-            _print_sheet(diagnostics, diagnostics.caption)
+            show(diagnostics, diagnostics.caption)
     if not results.judged:
         _remark("no outlier is predicted, so that nothing was judged")
     if not results.agree:
@@ -381,26 +382,6 @@ def _verdict(results: Results, as_json: bool) -> None:
 
 def _print_json(document: dict[str, Any]) -> None:
     print(json.dumps(document, indent=2, allow_nan=False))
-
-
-def _print_sheet(sheet: Sheet, title: str) -> None:
-    """A table for a reader, never folded: a terminal too narrow for it breaks lines, but no digit is lost."""
-    shown = RichTable(box=None, pad_edge=False, header_style="bold")
-    sheet = sheet.page
-    for column in sheet.columns:
-        shown.add_column(column.title, justify="right" if column.numeric else "left", no_wrap=True)
-    for cells in sheet.rows:
-        shown.add_row(*(Text(str(cell), style="red" if cell == "disagrees" else "") for cell in cells))
-    console = Page(highlight=False, soft_wrap=True)
-    wide = Console(width=10_000)
-    console.width = max(console.width, wide.measure(shown).maximum)
-    if title:
-        console.print(Text(title, style="bold"))
-    if sheet.rows:
-        console.print(shown)
-    for note in sheet.notes:
-        console.print(Text(note, style="dim"))
-    console.print()
 
 
 def _remark(text: str) -> None:

@@ -175,6 +175,14 @@ class Results:
         return all(row.verdict != "disagrees" for row in self.rows)
 
     @property
+    def one_draw_margin(self) -> float | None:
+        """The largest relative gap that agrees, where every judged number is of a single draw; else None."""
+        judged = [c for row in self.rows for c in row.comparisons if c.verdict != "not judged" and c.margin is not None]
+        if not judged or any(comparison.trials > 1 for comparison in judged):
+            return None
+        return max(((c.margin or 0.0) / abs(c.prediction) for c in judged if c.prediction), default=None)
+
+    @property
     def caution(self) -> str | None:
         """What a reader must know beside the verdict: rows whose observed count is not the predicted one, unjudged."""
         counts = [

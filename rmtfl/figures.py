@@ -229,7 +229,9 @@ def _spectrum_panel(bulk: Axes, outliers: Axes, result: RowResult, draws: Trials
         outliers.axvline(float(outlier["location"]), color=PREDICTED, linewidth=1.3)
     for location in _shown(result, "leading order"):
         outliers.axvline(location, color=LEADING, linestyle=":", linewidth=1.3)
-    outliers.set(xscale="log", xlabel="largest singular values", ylabel="draw", ylim=(0.3, len(drawn) + 0.7))
+    outliers.set(
+        xscale="log", xlabel="largest singular values (log scale)", ylabel="draw", ylim=(0.3, len(drawn) + 0.7)
+    )
     outliers.set_xlim(left=max(0.55 * upper, lower))
     outliers.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
     _plain_log(outliers)
@@ -240,8 +242,11 @@ def _shown(result: RowResult, words: str) -> list[float]:
 
 
 def _plain_log(axes: Axes) -> None:
-    """Ticks 1, 2, 5, 10, ... in plain digits."""
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    """Ticks 1, 2, 5, 10, ... in plain digits, and evenly spaced ones where there would be fewer than three of these."""
+    locator = LogLocator(subs=(1, 2, 5))
+    low, high = axes.get_xlim()
+    few = sum(low <= tick <= high for tick in locator.tick_values(low, high)) < 3
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]) if few else locator)
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.xaxis.set_minor_formatter(NullFormatter())
 

@@ -219,6 +219,8 @@ def _message(error: ValidationError, prefix: tuple[str, ...]) -> str:
             return f"key {key!r}: value {_shown(first['input'])}: nothing reads it; expected no such key"
     # Where several types are accepted, each has a reason of its own.
     reasons = dict.fromkeys(_reason(other) for other in errors if _dotted(other["loc"], prefix) == key)
+    if first["input"] is None:  # TOML has no None: a check found that something is not there
+        return f"key {key!r}: {', or '.join(reasons)}"
     return f"key {key or 'study'!r}: value {_shown(first['input'])}: {', or '.join(reasons)}"
 
 

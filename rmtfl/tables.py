@@ -53,12 +53,14 @@ class Column:
         numeric: whether it holds numbers.
         uncertain: whether these carry standard errors.
         detail: whether it is for .csv alone, as pages are narrow.
+        spare: whether it may be left out of a terminal that is too narrow.
     """
 
     title: str
     numeric: bool = False
     uncertain: bool = False
     detail: bool = False
+    spare: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,11 @@ class Sheet:
     @property
     def page(self) -> Sheet:
         """The table without its details."""
-        kept = [index for index, column in enumerate(self.columns) if not column.detail]
+        return self.without(*(column for column in self.columns if column.detail))
+
+    def without(self, *columns: Column) -> Sheet:
+        """The table without some of its columns."""
+        kept = [index for index, column in enumerate(self.columns) if column not in columns]
         return replace(
             self,
             columns=tuple(self.columns[index] for index in kept),
@@ -143,9 +149,9 @@ def comparison_sheet(results: Results) -> Sheet:
         Column("simulated", numeric=True, uncertain=True),
         Column("interval from", numeric=True, detail=True),
         Column("interval to", numeric=True, detail=True),
-        Column("gap / %", numeric=True),
+        Column("gap / %", numeric=True, spare=True),
         Column("z", numeric=True),
-        Column("allowance", numeric=True),
+        Column("allowance", numeric=True, spare=True),
         Column("verdict"),
     )
     lines: list[tuple[str | Measured, ...]] = []
@@ -190,21 +196,24 @@ def _verdict_notes(results: Results) -> tuple[str, ...]:
 
 def _line(comparison: Comparison) -> tuple[str | Measured, ...]:
     standard_error = comparison.standard_error
-    relative = relative_error = None
+    # Draws that do not scatter at all, such as shares of few eigenvalues, are known to what the theory is allowed.
+    digits = standard_error or comparison.allowance
+    relative = relative_digits = None
     if comparison.relative_gap is not None and comparison.mean:
         relative = 100 * comparison.relative_gap
-        relative_error = 100 * standard_error / abs(comparison.mean) if standard_error else None
+        relative_digits = 100 * digits / abs(comparison.mean)
     # The prediction is shown to the digits that the simulation can speak about, if its own error allows them.
-    predicted = measured(comparison.prediction, standard_error=standard_error, error=comparison.error)
+    predicted = measured(comparison.prediction, standard_error=digits, error=comparison.error)
+    mean = measured(comparison.mean, standard_error=digits)
     z_score = comparison.z_score
     return (
         comparison.name,
         Measured(predicted.value),
-        measured(comparison.mean, standard_error=standard_error),
-        *(Measured(measured(end, standard_error=standard_error).value) for end in comparison.interval or (None, None)),
-        Measured(measured(relative, standard_error=relative_error).value),
+        mean if standard_error else Measured(mean.value),
+        *(Measured(measured(end, standard_error=digits).value) for end in comparison.interval or (None, None)),
+        Measured(measured(relative, standard_error=relative_digits).value),
         Measured("" if z_score is None else fixed(z_score, 1)),
-        Measured(measured(comparison.allowance or None, standard_error=standard_error).value),
+        Measured(measured(comparison.allowance or None, standard_error=digits).value),
         comparison.verdict if comparison.judged else "shown",
     )
 

@@ -54,6 +54,16 @@ def test_predicted_and_simulated_are_both_drawn(study_document, agreeing):
     assert [line.get_xdata()[0] for line in dots] == trials[0]["singular_values"][:, 0].tolist()
 
 
+@pytest.mark.parametrize("limits", [(2.05, 4.9), (1.1, 1.9), (0.9, 30.0), (2.0, 900.0)])
+def test_a_logarithmic_axis_has_ticks_however_short_it_is(limits):
+    axes = figures.Figure().add_subplot()
+    axes.set(xscale="log", xlim=limits)
+    figures._plain_log(axes)
+    shown = [tick for tick in axes.get_xticks() if limits[0] <= tick <= limits[1]]
+    assert 3 <= len(shown) <= 10
+    assert all(axes.xaxis.get_major_formatter().format_ticks(shown))
+
+
 def test_widths_give_one_panel_a_setting_and_a_convergence_panel(study_document, agreeing):
     study_document["sizes"]["width"] = [60, 80]
     study_document["sweep"] = {"training.batches": ["reused", "independent"]}

@@ -14,26 +14,15 @@ from hypothesis import strategies as st
 
 from rmtfl.errors import BadInput
 from rmtfl.study import from_document, read
+from tests.documents import toml
 
-TOML = """
-schema = 1
-title = "Two steps"
-observable = "weights"
-[network]
-activation = "tanh(x + 7/10)"
-[data]
-target = "tanh(x)"
-[sizes]
-width_ratio = 0.5
-sample_ratio = "2"
-width = [60, "limit"]
-[training]
-batches = "reused"
-alpha = ["3/10", 0.4]
-scale = [2, 6]
+TOML = (
+    toml(width_ratio=0.5, sample_ratio='"2"', width='[60, "limit"]', alpha='["3/10", 0.4]')
+    + """
 [sweep]
 "training.alpha.1" = ["1/10", "3/10"]
 """
+)
 
 
 def without(document: dict[str, Any], dotted: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from rmtfl.compare import compare_rows
+from rmtfl.compare import Quantity, Results, RowResult, compare_rows, judge
 from rmtfl.study import from_document
 from rmtfl.tables import (
     Column,
@@ -114,6 +114,16 @@ def test_csv_splits_value_and_error():
         ["5 % & more", "23.85", "0.12", "-1.5"],
         ["α ± β", "3", "", ""],
     ]
+
+
+def test_draws_that_do_not_scatter_are_shown_to_what_the_theory_is_allowed(study_document):
+    study = from_document(study_document)
+    sample = Quantity("share below 2", 0.5, 1e-12, (0.4950000001,) * 4, allowance=0.0325, reason="few", judged=True)
+    row = RowResult(study.rows[0], {}, (judge(sample),))
+    sheet = comparison_sheet(Results("t", "weights", (row,), 1))
+    cells = {column.title: str(cell) for column, cell in zip(sheet.columns, sheet.rows[0], strict=True)}
+    assert (cells["predicted"], cells["simulated"], cells["allowance"]) == ("0.500", "0.495", "0.032")
+    assert cells["gap / %"] == "1.0" and cells["verdict"] == "agrees"
 
 
 def test_latex():

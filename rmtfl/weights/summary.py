@@ -39,7 +39,7 @@ def _finite(setup: Setup, prediction: Mapping[str, Any]) -> Sheet:
     columns = (
         Column("spike"),
         Column("strength", numeric=True),
-        Column("leading order", numeric=True),
+        Column("strength, leading order", numeric=True),
         Column("outlier", numeric=True),
         Column("alignment", numeric=True),
         Column("error", numeric=True),

@@ -14,7 +14,7 @@ import pytest
 
 from rmtfl import __version__
 
-STUDY = Path(__file__).parent.parent / "validation" / "quickstart" / "study.toml"
+STUDY = Path(__file__).parents[2] / "validation" / "quickstart" / "study.toml"
 
 
 @pytest.fixture

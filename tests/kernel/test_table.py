@@ -14,6 +14,7 @@ from rmtfl.kernel.spectrum import SpikedKernel, spectrum
 from rmtfl.kernel.table import KernelMatrixSetup, KernelSetup, LearningCurveSetup
 from rmtfl.links import parse
 from rmtfl.setup import Data
+from rmtfl.study import from_document
 
 KERNEL = {"inputs": "sphere", "dimension": 30, "isotropic": "6/5", "spike": 5, "degrees": [0, 1], "modes": 3}
 TRAINED = {
@@ -155,3 +156,9 @@ def test_from_training():
 def test_from_training_needs_its_tables_and_only_then(change, message):
     with pytest.raises(ValidationError, match=message):
         KernelSetup.model_validate({**TRAINED, **change})
+
+
+def test_a_number_that_is_not_there_is_said_to_be_missing():
+    document = {"schema": 1, "observable": "kernel", "network": {"activation": "x"}, "kernel": {"dimension": 30}}
+    with pytest.raises(BadInput, match=r"^key 'kernel.isotropic': is missing; expected a number, or kernel.from_"):
+        from_document(document)
