@@ -63,6 +63,13 @@ def quantities(setup: FeaturesSetup, prediction: Mapping[str, Any], trials: Draw
             reason=f"{ALIGNMENT} and one sample's part of the labels' second moment" if judged else "",
             judged=judged,
         )
+    for j, outlier in enumerate(prediction.get("training_batch", {}).get("outliers", ())[:JUDGED]):
+        yield Quantity(
+            f"training batch, eigenvalue {j + 1}",
+            float(outlier["location"]),
+            float(outlier["error"]),
+            _nth(trials, "training_eigenvalues", j),
+        )
     yield Quantity(
         "bulk edge", float(prediction["bulk"]["intervals"][-1][1]), 0.0, _nth(trials, "eigenvalues", len(outliers))
     )

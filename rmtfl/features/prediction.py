@@ -16,6 +16,7 @@ from rmtfl.features.neurons import COARSE, FINE, Accuracy, trained
 from rmtfl.features.operator import feature_operator
 from rmtfl.features.spikes import Spike, Spiked
 from rmtfl.features.table import FeaturesSetup
+from rmtfl.features.training_batch import training_batch
 from rmtfl.gaussian import check_square_integrable, expectation
 from rmtfl.links import Link
 from rmtfl.setup import Setup
@@ -65,6 +66,8 @@ class FeaturesPrediction:
         intervals: of the bulk.
         outliers: descending.
         spikes: in the limit, what grows with N and how.
+        training_batch: the outliers on the training batch instead, after one step at a width; alignments are with
+            its labels.
         labels: E y².
         error: of the intervals' ends, absolute.
     """
@@ -74,6 +77,7 @@ class FeaturesPrediction:
     intervals: tuple[tuple[float, float], ...]
     outliers: tuple[FeatureOutlier, ...]
     spikes: tuple[LeadingSpike, ...] | None
+    training_batch: tuple[FeatureOutlier, ...] | None
     labels: float
     error: float
 
@@ -87,6 +91,8 @@ class FeaturesPrediction:
             "outliers": [asdict(outlier) for outlier in self.outliers],
             "labels": self.labels,
         }
+        if self.training_batch is not None:
+            document["training_batch"] = {"outliers": [asdict(outlier) for outlier in self.training_batch]}
         if self.spikes is not None:
             document["spikes"] = [{**asdict(spike), "exponent": str(spike.exponent)} for spike in self.spikes]
         return document
@@ -108,6 +114,7 @@ def predict(setup: FeaturesSetup) -> FeaturesPrediction:
     mean = expectation(training.network.activation)
     uncentred = abs(mean.value) > max(ZERO, 10 * mean.error)
     found = count(*training.training.alpha)
+    batch = None
     if training.sizes.width == "limit":
         spiked, grow = _limit(setup, training, stats, target)
         outliers = _named(spiked.outliers(), None, stats, uncentred)
@@ -116,9 +123,12 @@ def predict(setup: FeaturesSetup) -> FeaturesPrediction:
         coarse = _finite(setup, training, target, COARSE).outliers()
         outliers = _named(spiked.outliers(), coarse, stats, uncentred)
         grow = None
+        if training.training.steps == 1:
+            seen, coarse = (training_batch(training, stats, accuracy).outliers() for accuracy in (FINE, COARSE))
+            batch = _named(seen, coarse, stats, uncentred)
     _check(setup, outliers)
     ends = intervals(spiked.bulk)
-    return FeaturesPrediction(found.spikes, found.critical, ends, outliers, grow, stats.m2, EDGE * ends[-1][1])
+    return FeaturesPrediction(found.spikes, found.critical, ends, outliers, grow, batch, stats.m2, EDGE * ends[-1][1])
 
 
 def _target(link: Link) -> Array:

@@ -85,7 +85,7 @@ class Spiked:
         return np.asarray(vectors[:, kept] * np.sqrt(squares[kept]) / root[:, None])
 
     def _matrix(self, point: Point) -> Array:
-        """X L^T D L, whose eigenvalues are those of x D^{1/2} gram D^{1/2}."""
+        """The matrix x L^T D L, whose eigenvalues are those of x D^{1/2} gram D^{1/2}."""
         return np.asarray(point.x * (self._factor.T * self.masses(point)) @ self._factor)
 
     def _spike(self, index: int, edge: Point) -> Spike:
@@ -120,6 +120,22 @@ class Spiked:
         return point
 
 
+def layer_masses(weight: Array, curved: Array, frame: int) -> Callable[[Point], Array]:
+    """D of a layer: its neurons, their components along the directions of training, and the norms of their rows.
+
+    Args:
+        weight: masses of the neurons.
+        curved: what the norms move the mean by.
+        frame: the number of directions.
+    """
+
+    def masses(point: Point) -> Array:
+        norms = float(weight @ (point.load * curved**2))
+        return np.concatenate([weight * point.load, np.full(frame, point.linear), [norms]])
+
+    return masses
+
+
 def finite_width(operator: FeatureOperator, target: Array, width: float, dimension: float, samples: float) -> Spiked:
     """The spikes of a layer.
 
@@ -143,14 +159,10 @@ def finite_width(operator: FeatureOperator, target: Array, width: float, dimensi
     along = np.zeros(frame)
     along[0] = target[1] / math.sqrt(dimension)
 
-    def masses(point: Point) -> Array:
-        norms = float(neurons.weight @ (point.load * curved**2))
-        return np.concatenate([neurons.weight * point.load, np.full(frame, point.linear), [norms]])
-
     return Spiked(
         bulk=Bulk(neurons.weight, operator.linear, operator.residual, width / dimension, samples / dimension),
         gram=samples * gram,
-        masses=masses,
+        masses=layer_masses(neurons.weight, curved, frame),
         label=math.sqrt(samples) * np.concatenate([operator.against_target(target), along, target[:1]]),
         one=math.sqrt(samples) * np.concatenate([operator.coefficients[0], np.zeros(frame), [1.0]]),
     )

@@ -103,6 +103,8 @@ def test_a_study_agrees_with_its_simulation_and_is_drawn():
     assert {c.verdict for c in limit.comparisons} == {"not judged"}
     training, fresh = (finding.numbers["means"] for finding in finite.findings)
     assert training[1] > 1.3 * fresh[1]  # the kernel on the training batch is another matrix
+    seen = [c for c in finite.comparisons if c.name.startswith("training batch")]
+    assert [c.prediction for c in seen] == pytest.approx([c.mean for c in seen], rel=0.08)
     assert trials[0]["spectrum"].shape == (2, 200)
     np.testing.assert_allclose(trials[0]["spectrum"][0, :10], trials[0]["eigenvalues"][0], rtol=1e-9)
     json.dumps([one.prediction for one in results.rows], allow_nan=False)
