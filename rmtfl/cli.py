@@ -304,7 +304,7 @@ def threshold(
     from rmtfl.weights import threshold as compute
 
     exponents = enumerate((alpha1, alpha2, *(more or ())), start=1)
-    found = compute(*(_exponent(f"alpha {step}", alpha) for step, alpha in exponents)).as_json()
+    found = compute(*(_exponent(f"alpha of step {step}", alpha) for step, alpha in exponents)).as_json()
     if as_json:
         _print_json({"schema": SCHEMA, **found})
         return

@@ -78,14 +78,14 @@ def threshold(*alpha: Fraction) -> Threshold:
     """
     for position, value in enumerate(alpha):
         if not 0 <= value < HALF:
-            raise BadInput(f"alpha {position + 1}: value {value}: expected a number in [0, 1/2)")
+            raise BadInput(f"alpha of step {position + 1}: value {value}: expected a number in [0, 1/2)")
     if len(alpha) == 1:
         return Threshold(alpha, 0, False)
     ratio, before = max((last / (HALF - before), before) for before, last in _pairs(alpha))
     count = ratio.numerator // ratio.denominator
     if count > LARGEST:
         where = alpha.index(before) + 1
-        raise BadInput(f"alpha {where}: value {before}: gives {count} spikes; expected at most {LARGEST}")
+        raise BadInput(f"alpha of step {where}: value {before}: gives {count} spikes; expected at most {LARGEST}")
     return Threshold(alpha, count, count >= 1 and ratio.denominator == 1)
 
 

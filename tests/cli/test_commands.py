@@ -70,8 +70,8 @@ class TestThreshold:
 
     @pytest.mark.parametrize("value", ["-1/10", "-0.1", "1/2", "0.5", "2", "x", "", "1/0", "nan", "-x", "1e400"])
     def test_outside_the_domain(self, value):
-        assert "alpha 1: value" in refused("threshold", value, "1/10")
-        assert "alpha 2: value" in refused("threshold", "1/10", value)
+        assert "alpha of step 1: value" in refused("threshold", value, "1/10")
+        assert "alpha of step 2: value" in refused("threshold", "1/10", value)
 
 
 class TestUsage:

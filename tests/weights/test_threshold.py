@@ -57,11 +57,11 @@ def test_what_each_spike_is():
 
 @pytest.mark.parametrize("alpha", [(HALF,), (Fraction(-1, 100), Fraction(0)), (Fraction(0), HALF), (Fraction(3), HALF)])
 def test_outside_the_domain(alpha):
-    with pytest.raises(BadInput, match=r"alpha [12]: .* \[0, 1/2\)"):
+    with pytest.raises(BadInput, match=r"alpha of step [12]: .* \[0, 1/2\)"):
         threshold(*alpha)
 
 
 def test_too_many_to_list():
     assert threshold(HALF - Fraction(1, 10**4), Fraction(49, 100)).threshold == 4900
-    with pytest.raises(BadInput, match="alpha 1"):
+    with pytest.raises(BadInput, match="alpha of step 1"):
         threshold(HALF - Fraction(1, 10**9), Fraction(49, 100))
