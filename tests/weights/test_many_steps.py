@@ -90,9 +90,10 @@ def quadratic(problem, curvature):
     return strengths, (vectors[:, order].T @ (root * k)) ** 2 / np.maximum(values[order], 1e-300)
 
 
+@pytest.mark.parametrize("width", [1000, 10**8])  # where all axes have rules of their own, and where most share a star
 @pytest.mark.parametrize("law", ["gaussian", "uniform", "rademacher"])
 @pytest.mark.parametrize("steps", [2, 3, 4])
-def test_a_quadratic_activation_in_closed_form(steps, law):
+def test_a_quadratic_activation_in_closed_form(steps, law, width):
     problem = setup(
         "x + x**2/4",
         "x/2 + He2(x)/4 + 1/5",
@@ -102,6 +103,7 @@ def test_a_quadratic_activation_in_closed_form(steps, law):
         ratios=(2, "3/2"),
         second_layer=law,
         scale=[1] * (steps - 1) + [3],
+        width=width,
     )
     strengths, overlaps = quadratic(problem, 0.5)
     found, aligned, _ = spikes(problem, 2)

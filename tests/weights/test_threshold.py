@@ -40,6 +40,15 @@ def test_one_step_leaves_one(first):
     assert found.exponent(0) == first
 
 
+def test_more_steps_count_from_the_largest_exponent_before_them():
+    found = threshold(Fraction(2, 5), Fraction(1, 10), Fraction(3, 10))
+    assert (found.threshold, found.critical) == (3, True)
+    assert found.threshold == threshold(Fraction(2, 5), Fraction(3, 10)).threshold
+    document = found.as_json()
+    assert [s["exponent"] for s in document["spikes"]] == ["2/5", "1/5", "1/10", "0"]
+    assert document["spikes"][3]["needs"] == "mu_4 = E He_4 sigma"  # a reused batch has at most two steps
+
+
 def test_what_each_spike_is():
     document = threshold(Fraction(3, 10), Fraction(2, 5)).as_json()
     assert {key: document[key] for key in ("threshold", "critical", "generic_count")} == {
@@ -55,7 +64,16 @@ def test_what_each_spike_is():
     assert "mu_3" in document["spikes"][2]["needs"]
 
 
-@pytest.mark.parametrize("alpha", [(HALF,), (Fraction(-1, 100), Fraction(0)), (Fraction(0), HALF), (Fraction(3), HALF)])
+@pytest.mark.parametrize(
+    "alpha",
+    [
+        (HALF,),
+        (Fraction(0), Fraction(0), HALF),
+        (Fraction(-1, 100), Fraction(0)),
+        (Fraction(0), HALF),
+        (Fraction(3), HALF),
+    ],
+)
 def test_outside_the_domain(alpha):
     with pytest.raises(BadInput, match=r"alpha of step [12]: .* \[0, 1/2\)"):
         threshold(*alpha)
