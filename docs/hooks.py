@@ -23,7 +23,7 @@ LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)")
 IMAGE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
 PLAIN = re.compile(r"<(code|math|pre|h1|title)\b.*?</\1>|<[^>]+>", re.DOTALL)  # what is left as it is
 DISPLAY = re.compile(
-    r'<div class="highlight"><pre><span></span><code>(.*?)</code></pre></div>', re.DOTALL
+    r'<div class="language-text highlight"><pre><span></span><code>(.*?)</code></pre></div>', re.DOTALL
 )  # an indented block: Unicode
 SHORT = re.compile(r"(?<=[^\s_^])([_^])(\d+|[A-Zℓα-ω⋆⊥∘']|[a-z]{1,2}(?![A-Za-z]))")
 BRACED = re.compile(r"(?<=[^\s_^])([_^])\{([^{}]*)\}")
@@ -60,6 +60,9 @@ def on_files(files: Files, config: Any) -> Files:
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
     """Links to what is not part of the site become text; README.md is a folder's index."""
     folder = posixpath.dirname(page.file.src_uri)
+    recorded = ROOT / "validation" / "mutants" / "table.md"
+    if page.file.src_uri == "mutants.md" and recorded.exists():
+        markdown += "\n" + recorded.read_text(encoding="utf-8")
 
     def resolve(match: re.Match[str]) -> str:
         text, target = match.groups()
@@ -86,7 +89,11 @@ def on_page_content(content: str, page: Any, **_: Any) -> str:
         return f'<div class="formula">{formula}</div>' if block else formula
 
     content = FORMULA.sub(render, content)
-    return indexed(content) if page.file.src_uri.startswith(("theory/", "how-to/", "tour", "limits")) else content
+    return (
+        indexed(content)
+        if page.file.src_uri.startswith(("theory/", "validation/", "how-to/", "tour", "limits"))
+        else content
+    )
 
 
 def indexed(content: str) -> str:
