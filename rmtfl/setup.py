@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from fractions import Fraction
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -18,10 +19,13 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    PlainValidator,
     ValidationInfo,
     field_validator,
 )
 
+from rmtfl import given
+from rmtfl.given import GivenLayer
 from rmtfl.links import Link, parse
 
 LARGEST_WIDTH = 10**15  # beyond it N and N + 1 are no longer different doubles in the formulas
@@ -94,8 +98,23 @@ def _trainable(link: Link) -> Link:
     return link
 
 
+LAWS = ("gaussian", "rademacher", "uniform")
+
+
+def _second_layer(value: object, info: ValidationInfo) -> str:
+    if isinstance(value, str) and (isinstance(value, GivenLayer) or value in LAWS):
+        return value
+    if isinstance(value, str) and value.startswith(given.PREFIX):
+        folder = (info.context or {}).get("folder", Path())
+        return given.read(value, folder)
+    raise ValueError(
+        f"expected 'gaussian', 'rademacher' or 'uniform', or '{given.PREFIX}PATH', the place of {given.ACCEPTED}"
+    )
+
+
 Rational = Annotated[Fraction, BeforeValidator(exact), PlainSerializer(fraction_text)]
 StepExponent = Annotated[Rational, _within(0, Fraction(1, 2), open_high=True)]
+SecondLayer = Annotated[str, PlainValidator(_second_layer)]
 Ratio = Annotated[Rational, _within(0, LARGEST_RATIO, open_low=True)]
 Scale = Annotated[Rational, _within(0, LARGEST_SCALE, open_low=True)]
 Noise = Annotated[Rational, _within(0, 10**6)]
@@ -111,10 +130,24 @@ class Table(BaseModel):
 
 
 class Network(Table):
-    """f(x) = N^{-1/2} Σ a_i σ(<w_i, x>), a_i = ā_i/√N with ā_i iid of mean 0 and variance 1, w_i ~ N(0, I/d)."""
+    """f(x) = N^{-1/2} Σ a_i σ(<w_i, x>), a_i = ā_i/√N with ā_i iid of mean 0 and variance 1, w_i ~ N(0, I/d).
+
+    `second_layer` is the law of ā_i, or the ā_i themselves as a `rmtfl.given.GivenLayer`.
+    """
 
     activation: Activation
-    second_layer: Literal["gaussian", "rademacher", "uniform"] = "gaussian"
+    second_layer: SecondLayer = "gaussian"
+
+
+def drawn(network: Network) -> Network:
+    """The network, if its second layer is drawn from a law: the validator of rows that take no given one.
+
+    Raises:
+        ValueError: naming what is accepted.
+    """
+    if isinstance(network.second_layer, GivenLayer):
+        raise ValueError(f"second_layer = {network.second_layer!r}: only weights take one; expected {', '.join(LAWS)}")
+    return network
 
 
 class Data(Table):
@@ -230,6 +263,18 @@ class Setup(Table):
     sizes: Sizes
     training: Training
     theory: Theory = Theory()
+
+    @field_validator("sizes", mode="after")
+    @classmethod
+    def _as_many_as_given(cls, sizes: Sizes, info: ValidationInfo) -> Sizes:
+        network = info.data.get("network")
+        if network is not None and isinstance(network.second_layer, GivenLayer):
+            count = network.second_layer.values.size
+            if sizes.width != count:
+                raise ValueError(
+                    f"width {sizes.width} with a second layer of {count} given numbers; expected width = {count}"
+                )
+        return sizes
 
     @property
     def matrix_shape(self) -> tuple[int, int]:

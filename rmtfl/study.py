@@ -120,13 +120,13 @@ def from_document(document: Mapping[str, Any], path: Path | None = None) -> Stud
     return Study(
         title=title,
         observable=observable,
-        rows=tuple(_rows(model, body, document.get("sweep", {}))),
+        rows=tuple(_rows(model, body, document.get("sweep", {}), path.parent if path else Path())),
         montecarlo=_validated(MonteCarlo, document.get("montecarlo", {}), ("montecarlo",)),
         path=path,
     )
 
 
-def _rows(model: type[Table], body: Mapping[str, Any], sweep: Any) -> list[Row]:
+def _rows(model: type[Table], body: Mapping[str, Any], sweep: Any, folder: Path) -> list[Row]:
     if not isinstance(sweep, Mapping):
         raise BadInput(f"key 'sweep': value {_shown(sweep)}; expected a table of dotted keys with lists")
     axes: list[tuple[str, list[Any]]] = []
@@ -152,7 +152,7 @@ def _rows(model: type[Table], body: Mapping[str, Any], sweep: Any) -> list[Row]:
             filled.setdefault(table, {})
         for (key, _), value in zip(axes, values, strict=True):
             _assign(filled, key, value)
-        setup = _validated(model, filled, ())
+        setup = _validated(model, filled, (), folder)
         rows.append(Row(setup=setup, inputs=_inputs(setup, swept), swept=swept))
     return rows
 
@@ -199,9 +199,10 @@ def _input_name(dotted: str) -> str:
     return "width" if dotted == "sizes.width" else dotted
 
 
-def _validated(model: type[T], values: Any, prefix: tuple[str, ...]) -> T:
+def _validated(model: type[T], values: Any, prefix: tuple[str, ...], folder: Path = Path()) -> T:
+    """The checked model; files that values name are looked for in the folder."""
     try:
-        return model.model_validate(values)
+        return model.model_validate(values, context={"folder": folder})
     except ValidationError as error:
         raise BadInput(_message(error, prefix)) from None
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from rmtfl.errors import BadInput
 from rmtfl.gaussian import check_square_integrable, expectation
 from rmtfl.links import Link, parse
-from rmtfl.setup import Data, Network, Ratio, Setup, Sizes, Table, Theory, Training
+from rmtfl.setup import Data, Network, Ratio, Setup, Sizes, Table, Theory, Training, drawn
 
 MOST_STEPS = 2
 
@@ -37,7 +37,7 @@ def _one_theory(theory: Theory) -> Theory:
 class FeaturesSetup(Table):
     """One row of a `features` study."""
 
-    network: Network
+    network: Annotated[Network, AfterValidator(drawn)]
     data: Data
     sizes: Sizes
     training: Annotated[Training, AfterValidator(_offered)]

@@ -1,4 +1,4 @@
-"""Weights after one or two exact gradient steps at finite width, and their leading singular values.
+"""Weights after exact gradient steps at finite width, and their leading singular values.
 
 With x ~ N(0, I_d), y = target(<x, β>) + noise, f(x; W) = N^{-1} Σ ā_i σ(<w_i, x>) and W_0 of entries N(0, 1/d), a
 step is
@@ -20,6 +20,7 @@ from numpy.random import Generator, SeedSequence
 from numpy.typing import NDArray
 
 from rmtfl.errors import ToleranceNotMet
+from rmtfl.given import GivenLayer
 from rmtfl.links import Link
 from rmtfl.montecarlo.devices import HOST, Device, in_memory, open_device
 from rmtfl.montecarlo.singular import all_singular, top_singular
@@ -114,6 +115,9 @@ def _second_layer(setup: Setup, width: int, rng: Generator) -> Array:
             return 2 * rng.integers(0, 2, width).astype(np.float64) - 1
         case "uniform":
             return math.sqrt(3) * (2.0 * rng.random(width) - 1.0)
+        case GivenLayer(values=values):
+            return values
+    raise AssertionError(f"no second layer of law {setup.network.second_layer}")
 
 
 def _draw_batch(setup: Setup, inputs: Any, rng: Generator, device: Device) -> Any:

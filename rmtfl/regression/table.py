@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from rmtfl.gaussian import check_square_integrable
-from rmtfl.setup import Data, Network, Ratio, Rational, Setup, Sizes, Table, Training
+from rmtfl.setup import Data, Network, Ratio, Rational, Setup, Sizes, Table, Training, drawn
 
 MOST_STEPS = 2
 LARGEST_SAMPLES = 10**9  # of the regression: ratios beyond are the infinite-data limit in all digits
@@ -48,7 +48,7 @@ class RegressionTheory(Table):
 class RegressionSetup(Table):
     """One row of a `feature-regression` study."""
 
-    network: Network
+    network: Annotated[Network, AfterValidator(drawn)]
     data: Data
     sizes: Sizes
     training: Training

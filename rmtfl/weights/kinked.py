@@ -117,7 +117,9 @@ def _right_key(key: str, count: int, degree: int) -> tuple[Array, Array, Array, 
 
 
 def _right(setup: Setup, count: int, degree: int) -> tuple[Array, Array, Array, float]:
-    return _right_key(setup.model_dump_json(), count, degree)
+    # Whatever the second layer is: the right vectors do not know it.
+    network = setup.network.model_copy(update={"second_layer": "gaussian"})
+    return _right_key(setup.model_copy(update={"network": network}).model_dump_json(), count, degree)
 
 
 def _right_of(setup: Setup, count: int, degree: int) -> tuple[Array, Array, Array, float]:

@@ -12,9 +12,10 @@ from math import factorial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigvalsh_tridiagonal
+from scipy.linalg import eigh_tridiagonal, eigvalsh_tridiagonal
 
 from rmtfl.gaussian import density, legendre, panels
+from rmtfl.given import GivenLayer
 
 Array = NDArray[np.float64]
 
@@ -23,7 +24,9 @@ HALF_LINE = 13.0  # ∫ beyond it is 1e-38: the discretised half-range weight lo
 
 
 def moment(law: str, power: int) -> Fraction:
-    """E ā^power, exact."""
+    """E ā^power, exact; over the given ā_i, that of the doubles."""
+    if isinstance(law, GivenLayer):
+        return Fraction(float(np.mean(law.values**power)))
     if power % 2:
         return Fraction(0)
     if law == "gaussian":
@@ -35,7 +38,9 @@ def moment(law: str, power: int) -> Fraction:
 
 
 def distinct_powers(law: str) -> int | None:
-    """How many powers of ā are linearly independent: 2 for ā = ±1, else no limit."""
+    """How many powers of ā are linearly independent: 2 for ā = ±1, as many as there are values; else no limit."""
+    if isinstance(law, GivenLayer):
+        return int(np.unique(law.values).size)
     return 2 if law == "rademacher" else None
 
 
@@ -43,12 +48,14 @@ def rule(law: str, order: int, *, cut: bool = False) -> tuple[Array, Array]:
     """A Gauss rule for the law of ā, weights summing to 1.
 
     Args:
-        law: gaussian, rademacher or uniform.
+        law: gaussian, rademacher or uniform, or a `rmtfl.given.GivenLayer`: the law of one of its ā_i.
         order: the number of nodes (on each side of zero, if cut).
         cut: whether the integrand may have a kink at ā = 0.
     """
     if law == "rademacher":
         return np.array([-1.0, 1.0]), np.array([0.5, 0.5])
+    if isinstance(law, GivenLayer):
+        return _given(law, order, cut)
     if not cut:
         return _whole(law, order)
     nodes, weights = _half(law, order)
@@ -64,6 +71,24 @@ def _whole(law: str, order: int) -> tuple[Array, Array]:
     step = 2 * REACH / (order - 1)
     trapezoid = np.asarray((np.arange(order) - (order - 1) / 2) * step, dtype=np.float64)
     return trapezoid, step * density(trapezoid)
+
+
+@lru_cache(maxsize=64)
+def _given(law: GivenLayer, order: int, cut: bool) -> tuple[Array, Array]:
+    values, counts = np.unique(law.values, return_counts=True)
+    weights = counts / law.values.size
+    sides = [values < 0, values == 0, values > 0] if cut else [np.isfinite(values)]
+    rules = [_discrete(values[side], weights[side], order) for side in sides if side.any()]
+    return np.concatenate([x for x, _ in rules]), np.concatenate([w for _, w in rules])
+
+
+def _discrete(values: Array, weights: Array, order: int) -> tuple[Array, Array]:
+    """The Gauss rule of a discrete measure: itself where it has no more atoms than the rule has nodes."""
+    if values.size <= order:
+        return values, weights
+    nodes, vectors = eigh_tridiagonal(*_recurrence(values, weights, order))
+    # Weights by eigenvectors: their digits are absolute, which is enough here, and atoms that are resolved cost none.
+    return np.asarray(nodes), np.asarray(float(weights.sum()) * vectors[0] ** 2)
 
 
 @lru_cache(maxsize=64)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from rmtfl.gaussian import density
+from rmtfl.given import GivenLayer
 from rmtfl.setup import Setup
 
 Array = NDArray[np.float64]
@@ -33,10 +34,7 @@ def ranks(count: int, growth: float = GROWTH) -> tuple[Array, Array]:
     """Probabilities (i - 1/2)/count and their weights, i = 1 … count, merged in the middle if there are many."""
     if count <= WHOLE:
         return (np.arange(count) + 0.5) / count, np.full(count, 1 / count)
-    ends = [float(TAIL)]
-    while ends[-1] < count / 2:
-        ends.append(min(ends[-1] + max(2.0, growth * ends[-1]), count / 2))
-    edges = np.array(ends) / count
+    edges = np.array(_runs(count, growth)) / count
     middle, half = (edges[1:] + edges[:-1]) / 2, np.diff(edges) / 2
     inner = np.column_stack([middle - half / np.sqrt(3), middle + half / np.sqrt(3)]).ravel()
     left = np.concatenate([(np.arange(TAIL) + 0.5) / count, inner])
@@ -44,14 +42,38 @@ def ranks(count: int, growth: float = GROWTH) -> tuple[Array, Array]:
     return np.concatenate([left, 1 - left[::-1]]), np.concatenate([weight, weight[::-1]])
 
 
+def _runs(count: int, growth: float) -> list[float]:
+    """The ranks, from the tail to the middle, between which nodes are merged."""
+    ends = [float(TAIL)]
+    while ends[-1] < count / 2:
+        ends.append(min(ends[-1] + max(2.0, growth * ends[-1]), count / 2))
+    return ends
+
+
+def _merged(values: Array, growth: float) -> tuple[Array, Array]:
+    """Ascending values with equal weights, runs in the middle as two nodes each, of the run's mean and variance."""
+    count = values.size
+    if count <= WHOLE:
+        return values, np.full(count, 1 / count)
+    left = np.unique(np.array(_runs(count, growth)).astype(int))
+    cuts = np.unique(np.concatenate([left, count - left]))
+    runs = np.split(values[cuts[0] : cuts[-1]], cuts[1:-1] - cuts[0])
+    inner = np.array([(run.mean() - run.std(), run.mean() + run.std()) for run in runs]).ravel()
+    sizes = np.repeat([run.size / (2 * count) for run in runs], 2)
+    tails = np.full(TAIL, 1 / count)
+    return np.concatenate([values[:TAIL], inner, values[-TAIL:]]), np.concatenate([tails, sizes, tails])
+
+
 def second_layer(law: str, count: int, growth: float = GROWTH) -> tuple[Array, Array]:
     """Nodes of ā and their weights, of mean 0 and variance 1.
 
     Args:
-        law: gaussian, rademacher or uniform.
+        law: gaussian, rademacher or uniform, or the ā_i themselves, of whatever mean and variance they have.
         count: N.
         growth: how fast merged runs lengthen.
     """
+    if isinstance(law, GivenLayer):
+        return _merged(np.sort(law.values), growth)
     if law == "rademacher":
         return np.array([-1.0, 1.0]), np.array([0.5, 0.5])
     u, weight = ranks(count, growth)
