@@ -161,15 +161,20 @@ def weights_figure(results: Results, trials: Sequence[Trials], page: PageName = 
             _draw_phases(axes, legend_below=not shown.side_by_side)
             _draw_counts(axes, exponents)
         if panels:
-            figure.legend(handles=_legend(), loc="outside upper right", ncols=shown.legend_columns, frameon=False)
+            expanded = any(_shown(row, "leading order") for row, _ in panels)
+            figure.legend(
+                handles=_legend(expanded), loc="outside upper right", ncols=shown.legend_columns, frameon=False
+            )
     return figure
 
 
-def _legend() -> list[Artist]:
+def _legend(expanded: bool) -> list[Artist]:
+    """The marks of the panels; that of the leading order if any panel has one."""
+    leading = Line2D([], [], color=LEADING, linewidth=1.3, linestyle=":", label="leading order")
     return [
         Line2D([], [], color=SIMULATED, marker="o", markersize=3, linewidth=0, label="simulated, a line for each draw"),
         Line2D([], [], color=PREDICTED, linewidth=1.3, label="predicted"),
-        Line2D([], [], color=LEADING, linewidth=1.3, linestyle=":", label="leading order"),
+        *([leading] if expanded else []),
         Patch(color=BULK, alpha=0.5, linewidth=0, label="bulk"),
     ]
 

@@ -75,7 +75,7 @@ def test_what_each_spike_is():
     ],
 )
 def test_outside_the_domain(alpha):
-    with pytest.raises(BadInput, match=r"alpha of step [12]: .* \[0, 1/2\)"):
+    with pytest.raises(BadInput, match=r"alpha of step [123]: .* \[0, 1/2\)"):
         threshold(*alpha)
 
 
