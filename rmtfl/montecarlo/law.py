@@ -7,7 +7,6 @@ predicts.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -53,20 +52,17 @@ def samples(size: int, ratio: float) -> int:
     return max(1, round(size / ratio))
 
 
-def covariance(population: Floats, ratio: float, rng: np.random.Generator, device: Device = HOST) -> Any:
+def covariance(population: Floats, ratio: float, rng: np.random.Generator) -> Floats:
     """Return Σ^{1/2} X X^T Σ^{1/2} / n, Σ diagonal, X Gaussian of shape p x n with n = p/ratio rounded."""
     n = samples(population.size, ratio)
-    data = device.empty(population.size, n)
-    device.fill_normal(data, rng)
-    data *= device.array(np.sqrt(population))[:, None]
-    return data @ data.T / n
+    data = np.sqrt(population)[:, None] * rng.standard_normal((population.size, n))
+    return np.asarray(data @ data.T / n)
 
 
-def wigner(size: int, variance: float, centre: float, rng: np.random.Generator, device: Device = HOST) -> Any:
+def wigner(size: int, variance: float, centre: float, rng: np.random.Generator) -> Floats:
     """Return a symmetric Gaussian matrix whose law is the semicircle of the given variance and centre."""
-    g = device.empty(size, size)
-    device.fill_normal(g, rng)
-    return (g + g.T) * math.sqrt(variance / (2 * size)) + device.array(centre * np.eye(size))
+    g = rng.standard_normal((size, size))
+    return np.asarray((g + g.T) * np.sqrt(variance / (2 * size)) + centre * np.eye(size))
 
 
 def population(table: LawParameters) -> Floats:
@@ -78,19 +74,20 @@ def population(table: LawParameters) -> Floats:
     return np.concatenate([spikes, deal(table.atoms or (variance,), table.weights or (1.0,), rest)])
 
 
-def sample(table: LawParameters, rng: np.random.Generator, device: Device = HOST) -> Any:
+def sample(table: LawParameters, rng: np.random.Generator) -> Floats:
     """Return one p x p matrix that has the table's law and spikes, the i-th spike along the i-th axis.
 
     Args:
         table: Family, parameters, spikes and size.
         rng: Where the randomness comes from.
-        device: Whose array the matrix is.
     """
     if table.family == "semicircle":
         variance = 1.0 if table.variance is None else table.variance
-        return wigner(table.size, variance, table.centre or 0.0, rng, device) + device.array(np.diag(population(table)))
+        matrix = wigner(table.size, variance, table.centre or 0.0, rng)
+        matrix[np.diag_indices(table.size)] += population(table)
+        return matrix
     assert table.ratio is not None
-    return covariance(population(table), table.ratio, rng, device)
+    return covariance(population(table), table.ratio, rng)
 
 
 def observe(table: LawParameters, rng: np.random.Generator, device: Device = HOST) -> dict[str, Floats]:
@@ -99,14 +96,14 @@ def observe(table: LawParameters, rng: np.random.Generator, device: Device = HOS
     Args:
         table: As for `sample`.
         rng: Where the randomness comes from.
-        device: What computes it.
+        device: What decomposes it; it is drawn in memory.
 
     Returns:
         `eigenvalues`, ascending, shape (p,); `locations` and `overlaps`, one a spike: the eigenvalue whose
         eigenvector has the largest squared overlap with the spike's axis, and that overlap. For a subcritical
         spike both are of whatever bulk eigenvector happens to be closest.
     """
-    found, vectors = device.xp.linalg.eigh(sample(table, rng, device))
+    found, vectors = device.xp.linalg.eigh(device.array(sample(table, rng)))
     values, squares = in_memory(found), in_memory(vectors[: len(table.spikes), :]) ** 2
     best = np.argmax(squares, axis=1)
     return {
@@ -117,7 +114,7 @@ def observe(table: LawParameters, rng: np.random.Generator, device: Device = HOS
 
 
 def trial(setup: LawRow, seed: np.random.SeedSequence, *, device: str = "cpu") -> dict[str, Floats]:
-    """Return what `observe` does, of one matrix of a row of a law study, computed on the device of that name."""
+    """Return what `observe` does, of one matrix of a row of a law study, decomposed on the device of that name."""
     place = open_device(device)
     with one_blas_thread():
         return observe(setup.law, np.random.default_rng(seed), place)

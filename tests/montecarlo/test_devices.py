@@ -16,9 +16,10 @@ from numpy.random import SeedSequence, default_rng
 
 from rmtfl.errors import BadInput, ToleranceNotMet
 from rmtfl.links import parse
-from rmtfl.montecarlo import devices, singular, weights
+from rmtfl.montecarlo import devices, law, singular, weights
 from rmtfl.montecarlo.devices import HOST, Device, in_memory, kind, open_device
 from rmtfl.setup import Setup
+from rmtfl.study import from_document
 from tests.montecarlo.test_singular import spiked
 
 MakeSetup = Callable[..., Setup]
@@ -209,3 +210,25 @@ def test_a_device_that_is_not_there_is_refused(name: str) -> None:
         pytest.skip("CuPy is installed")
     with pytest.raises(BadInput, match=f"'device': value {name}: .*(not installed|GPUs here)"):
         open_device(name)
+
+
+@on_libraries
+@pytest.mark.parametrize(
+    "values",
+    [
+        {
+            "family": "generalized-marchenko-pastur",
+            "ratio": 0.5,
+            "atoms": [1, 8],
+            "weights": [0.5, 0.5],
+            "spikes": [20],
+        },
+        {"family": "semicircle", "variance": 2, "centre": 1, "spikes": [4, -3]},
+    ],
+    ids=["covariance", "wigner"],
+)
+def test_a_matrix_of_a_law_is_sampled_alike(device: Device, values: dict) -> None:
+    table = from_document({"schema": 1, "observable": "law", "law": {**values, "size": 60}}).rows[0].setup.law
+    expected, found = (law.observe(table, default_rng(1), place) for place in (HOST, device))
+    for name, numbers in expected.items():
+        np.testing.assert_allclose(found[name], numbers, rtol=1e-12, atol=1e-12)
