@@ -63,6 +63,11 @@ class TestThreshold:
         assert document["generic_count"] == threshold + 1
         assert [spike["k"] for spike in document["spikes"]] == list(range(threshold + 1))
 
+    def test_more_than_two_steps(self):
+        document = json.loads(run("threshold", "2/5", "1/10", "3/10", "--json").stdout)
+        assert (document["threshold"], document["critical"]) == (3, True)
+        assert "alpha of step 3: value 1/2" in refused("threshold", "2/5", "1/10", "1/2")
+
     def test_for_a_reader(self):
         found = run("threshold", "3/10", "2/5")
         assert found.exit_code == 0
