@@ -28,10 +28,9 @@ from numpy.typing import NDArray
 
 from rmtfl.compare import Results, RowResult
 from rmtfl.errors import BadInput
-from rmtfl.laws.marchenko_pastur import marchenko_pastur
 from rmtfl.laws.predict import build_law, grid
-from rmtfl.laws.views import SingularValues
 from rmtfl.tables import plain
+from rmtfl.weights.bulk import bulk_law
 
 Trials = Mapping[str, NDArray[np.float64]]
 
@@ -220,9 +219,8 @@ def _spectrum_panel(bulk: Axes, outliers: Axes, result: RowResult, draws: Trials
         start = min(lower, float(inside.min(initial=lower)))
         weights = np.full(len(inside), BINS / (len(values) * (reach - start)))
         bulk.hist(inside, bins=BINS, range=(start, reach), weights=weights, color=SIMULATED, alpha=0.35)
-    psi = float(setup.sizes.psi)
     x = np.linspace(lower, upper, 801)[1:-1]
-    bulk.plot(x, SingularValues(marchenko_pastur(psi), psi).density(x), color=PREDICTED, linewidth=1.2)
+    bulk.plot(x, bulk_law(setup, prediction).density(x), color=PREDICTED, linewidth=1.2)
     bulk.set(xlim=(max(0, lower - 0.1 * (upper - lower)), reach), xlabel="singular value", ylabel="density")
 
     shown = len(prediction["outliers"]) + BULK_SHOWN

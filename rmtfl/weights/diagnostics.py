@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmtfl.compare import Comparison, Finding, RowResult
-from rmtfl.laws.marchenko_pastur import marchenko_pastur
-from rmtfl.laws.views import SingularValues
 from rmtfl.setup import Setup
 from rmtfl.statistics import binomial_interval, fit_power_law, kolmogorov_distance, noise_distance, top_of_noise
+from rmtfl.weights.bulk import bulk_law, rigid_law
 from rmtfl.weights.compare import count_edge
 
 Draws = Mapping[str, NDArray[np.float64]]
@@ -75,11 +74,13 @@ def _bulk(setup: Setup, prediction: Mapping[str, Any], trials: Draws) -> Iterato
     inside = spectra[:, len(prediction["outliers"]) :]
     if not inside.size:
         return
-    psi = float(setup.sizes.psi)
-    law = SingularValues(marchenko_pastur(psi), psi)
-    distance = float(np.mean([kolmogorov_distance(spectrum, law.cdf) for spectrum in inside]))
+    laws = {"bulk to law of W0": rigid_law(setup)}
+    if setup.theory.bulk == "deformed":
+        laws["bulk to deformed law"] = bulk_law(setup, prediction)
+    for name, law in laws.items():
+        distance = float(np.mean([kolmogorov_distance(spectrum, law.cdf) for spectrum in inside]))
+        yield Finding(name, f"{distance:.4f}", {"distance": distance, "spectra": len(inside)})
     noise = noise_distance(_rank(setup))
-    yield Finding("bulk to law of W0", f"{distance:.4f}", {"distance": distance, "spectra": len(inside)})
     yield Finding("noise to its law", f"{noise.mean:.4f}, 95% below {noise.quantile:.4f}", asdict(noise))
 
 

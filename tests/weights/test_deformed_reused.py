@@ -10,9 +10,8 @@ import pytest
 from numpy.random import SeedSequence
 
 from rmtfl.links import parse
-from rmtfl.statistics import kolmogorov_distance
 from rmtfl.weights import predict
-from rmtfl.weights.deformed import branch, frame, neuron, one_step, pencil, reused, slopes, spectrum
+from rmtfl.weights.deformed import branch, frame, neuron, one_step, pencil, reused, slopes
 from rmtfl.weights.deformed.bordered import Bordered
 from rmtfl.weights.deformed.transfer import Dense
 from rmtfl.weights.statistics import statistics
@@ -218,13 +217,3 @@ class TestLimits:
         training = case.training.model_copy(update={"loss": "correlation"})
         found = branch.follow(built(case.model_copy(update={"training": training})), 40.0)
         assert found.outliers[0].location > 1.05 * branch.follow(built(case), 40.0).outliers[0].location
-
-
-def test_kolmogorov_distance_of_the_bulk():
-    case = setting("tanh(x+7/10)", "tanh(x)", (1.0, 1.0), batches="reused")
-    draws = Draws(case, 2, own=False)
-    s = np.linspace(1e-3, 2.1, 80)
-    density = spectrum.density(built(case), s, 1e-2)
-    mass = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2 * np.diff(s))])
-    distances = [kolmogorov_distance(v[1:], lambda x: np.interp(x, s, mass / mass[-1])) for v in draws.values]
-    assert np.mean(distances) < 0.015

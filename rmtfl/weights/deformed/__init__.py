@@ -19,10 +19,11 @@ from rmtfl.setup import Setup
 from rmtfl.weights.deformed import branch, nodes, one_step, reused, spectrum, two_steps
 from rmtfl.weights.deformed.branch import Branch
 from rmtfl.weights.deformed.frame import Trained
+from rmtfl.weights.deformed.law import TabulatedLaw, tabulated
 from rmtfl.weights.prediction import Bulk, Outlier
 from rmtfl.weights.statistics import statistics
 
-__all__ = ["check_offered", "deformed_bulk"]
+__all__ = ["check_offered", "deformed_bulk", "deformed_law"]
 
 MERGING = 1e-6  # relative: all that merging nodes changes, twice the largest change seen (`nodes`)
 
@@ -49,6 +50,16 @@ def deformed_bulk(setup: Setup, strongest: float) -> tuple[Bulk, tuple[Outlier, 
     _check(setup, outliers)
     bulk = Bulk(branch.lower_edge(fine, rigid.lower), found.edge, spectrum.top(fine, found.edge, setup.sizes.dimension))
     return bulk, outliers
+
+
+def deformed_law(setup: Setup, lower: float, upper: float) -> TabulatedLaw:
+    """The law of the bulk's singular values at setup.sizes.width, between the edges that were predicted.
+
+    Raises:
+        ToleranceNotMet: if a fixed point does not converge.
+    """
+    _, coarse = _pencils(setup)
+    return tabulated(coarse, lower, upper)
 
 
 def _check(setup: Setup, outliers: tuple[Outlier, ...]) -> None:
