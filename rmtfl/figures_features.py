@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 import matplotlib
 import numpy as np
@@ -17,8 +18,9 @@ from rmtfl.figures import BINS, BULK, MARKERS, MOST_DRAWS, PAGES, PREDICTED, SIM
 from rmtfl.tables import plain
 
 HEIGHT = 1.9  # of one spectrum, in inches
-CURVE_HEIGHT = 3.2
-FEW = 4  # rows that are shown as spectra; more are shown as a curve
+CURVE_HEIGHT = 1.9  # of one line of panels
+FEW = 4  # rows that are shown as spectra; more, along a number, are shown as curves
+MOST_SPECTRA = 6
 
 
 def features_figure(results: Results, trials: Sequence[Trials], page: PageName = "screen") -> Figure:
@@ -34,8 +36,9 @@ def features_figure(results: Results, trials: Sequence[Trials], page: PageName =
         raise BadInput("the store holds no draw of any row yet, so that there is nothing to draw")
     shown = PAGES[page]
     with matplotlib.rc_context(STYLE):
-        if len(rows) > FEW:
+        if len(rows) > FEW and not np.isnan(_place(rows[0][0], _axis(results))):
             return _curves(results, shown.width, shown.dpi)
+        rows = rows[:MOST_SPECTRA]
         figure = Figure(figsize=(shown.width, HEIGHT * len(rows) + 0.4), dpi=shown.dpi, layout="constrained")
         for axes, (row, draws) in zip(figure.subplots(len(rows), 1, squeeze=False)[:, 0], rows, strict=True):
             _spectrum(axes, row, draws)
@@ -53,9 +56,15 @@ def features_figure(results: Results, trials: Sequence[Trials], page: PageName =
     return figure
 
 
-def _label(row: RowResult) -> str:
+def _label(row: RowResult, without: str = "") -> str:
     inputs = row.row.inputs
-    return ", ".join(f"{name.rpartition('.')[2]} = {plain(inputs[name])}" for name in row.row.swept)
+    swept = (name for name in row.row.swept if name != without and inputs[name] != "limit")
+    return ", ".join(f"{_short_name(name)} = {plain(inputs[name])}" for name in swept)
+
+
+def _short_name(name: str) -> str:
+    """The last word of a dotted key that is no position in a list."""
+    return next(part for part in reversed(name.split(".")) if not part.isdecimal())
 
 
 def _spectrum(axes: Axes, row: RowResult, draws: Trials) -> None:
@@ -87,38 +96,70 @@ def _spectrum(axes: Axes, row: RowResult, draws: Trials) -> None:
 
 
 def _curves(results: Results, width: float, dpi: int) -> Figure:
-    """Location and alignment of the largest feature spike against the row, predicted and simulated."""
-    figure = Figure(figsize=(width, CURVE_HEIGHT), dpi=dpi, layout="constrained")
-    panels = figure.subplots(1, 2)
-    rows = [row for row in results.rows if row.row.inputs.get("width") != "limit"]
-    places = np.arange(len(rows))
-    for axes, name, title in zip(
-        panels, ("feature 1 spike", "feature 1 spike, alignment"), ("eigenvalue", "alignment with labels"), strict=True
-    ):
-        found = [next((c for c in row.comparisons if c.name == name), None) for row in rows]
-        axes.plot(places, [np.nan if c is None else c.prediction for c in found], color=PREDICTED, marker="_", lw=1)
-        axes.errorbar(
-            places,
-            [np.nan if c is None or c.mean is None else c.mean for c in found],
-            yerr=[0.0 if c is None or c.standard_error is None else c.standard_error for c in found],
-            color=SIMULATED,
-            marker=MARKERS[0],
-            markersize=4,
-            markerfacecolor="white",
-            linewidth=0,
-            elinewidth=1,
-        )
-        axes.set_xticks(places, [_label(row) for row in rows], rotation=90, fontsize=5)
-        axes.set_ylabel(f"{title} of the first feature spike")
-    panels[0].set_yscale("log")
-    panels[1].set_ylim(bottom=0)
+    """Eigenvalues and alignments along the last sweep, a line of panels for each setting of the others."""
+    groups: dict[str, list[RowResult]] = {}
+    for row in results.rows:
+        if row.row.inputs.get("width") != "limit":
+            groups.setdefault(_label(row, _axis(results)), []).append(row)
+    shown = list(groups.items())[:FEW]
+    figure = Figure(figsize=(width, CURVE_HEIGHT * len(shown) + 0.5), dpi=dpi, layout="constrained")
+    grid = figure.subplots(len(shown), 2, squeeze=False, sharex=True)
+    for (left, right), (label, rows) in zip(grid, shown, strict=True):
+        places = [_place(row, _axis(results)) for row in rows]
+        edges = [row.prediction["bulk"]["intervals"][-1][1] for row in rows]
+        left.fill_between(places, edges, min(edges) / 2, color=BULK, alpha=0.35, linewidth=0)
+        names = list(dict.fromkeys(outlier["name"] for row in rows for outlier in row.prediction["outliers"]))
+        for i, name in enumerate(names):
+            spike = "mean spike" if name == "mean" else f"{name} spike"
+            marker = MARKERS[i % len(MARKERS)]
+            _series(left, places, rows, spike, marker, spike)
+            _series(right, places, rows, f"{spike}, alignment", marker, None)
+        left.set(yscale="log", ylabel="eigenvalue")
+        left.legend(frameon=False, fontsize=6)
+        right.set(ylabel="alignment with labels")
+        right.set_ylim(bottom=0)
+        left.set_title(label, loc="left")
+    for axes in grid[-1]:
+        axes.set_xlabel(_short_name(_axis(results)))
     figure.legend(
         handles=[
-            Line2D([], [], color=PREDICTED, linewidth=1, marker="_", label="predicted"),
-            Line2D([], [], color=SIMULATED, linewidth=0, marker="o", markersize=4, label="simulated"),
+            Line2D([], [], color=PREDICTED, linewidth=1, label="predicted"),
+            Line2D([], [], color=SIMULATED, linewidth=0, marker="o", markersize=4, mfc="white", label="simulated"),
+            Patch(color=BULK, alpha=0.35, linewidth=0, label="predicted bulk"),
         ],
         loc="outside upper right",
-        ncols=2,
+        ncols=3,
         frameon=False,
     )
     return figure
+
+
+def _series(axes: Axes, places: list[float], rows: list[RowResult], name: str, marker: str, label: str | None) -> None:
+    found = [next((c for c in row.comparisons if c.name == name), None) for row in rows]
+    axes.plot(places, [np.nan if c is None else c.prediction for c in found], color=PREDICTED, marker="_", lw=1)
+    axes.errorbar(
+        places,
+        [np.nan if c is None or c.mean is None else c.mean for c in found],
+        yerr=[0.0 if c is None or c.standard_error is None else c.standard_error for c in found],
+        color=SIMULATED,
+        marker=marker,
+        markersize=4,
+        markerfacecolor="white",
+        linewidth=0,
+        elinewidth=1,
+        label=label,
+    )
+
+
+def _axis(results: Results) -> str:
+    """The last thing swept other than the width, or the width where there is nothing else."""
+    swept = results.rows[0].row.swept
+    return next((name for name in reversed(swept) if name != "width"), swept[-1])
+
+
+def _place(row: RowResult, axis: str) -> float:
+    """Where a row stands on the axis; NaN where what is swept is no number."""
+    try:
+        return float(Fraction(str(row.row.inputs[axis])))
+    except ValueError:
+        return float("nan")
