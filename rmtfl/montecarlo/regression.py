@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator, SeedSequence
 from numpy.typing import NDArray
+from scipy.linalg import solve
 from scipy.special import ndtri
 
 from rmtfl.montecarlo.threads import one_blas_thread
@@ -41,7 +42,7 @@ def trial(setup: Any, seed: SeedSequence) -> dict[str, Array]:
     activation, dimension = setup.network.activation.numpy(), setup.sizes.dimension
     target, noise = setup.data.target.numpy(), float(setup.data.noise)
     with one_blas_thread():
-        tests = _stratified(dimension, stream(seed, STREAM))
+        tests = stratified(dimension, stream(seed, STREAM))
         clean = target(tests[:, 0].copy())
         for steps in range(setup.training.steps + 1):
             weights = train(_after(setup, steps), seed)
@@ -66,17 +67,15 @@ def ridge_regression(features: Array, labels: Array, ridges: Array, tests: Array
         ridges: λ of ‖ỹ − σ(X̃W^T)â/√N‖² + λ‖â‖².
         tests: features of the test points, (points, N).
     """
-    samples, width = features.shape
-    scale = 1 / math.sqrt(width)
-    if samples <= width:
-        values, vectors = np.linalg.eigh(features @ features.T / width)
-        shrunk = (labels @ vectors) / (np.maximum(values, 0) + ridges[:, None])
-        dual = shrunk @ vectors.T
-        return ridges[:, None] * dual, ((dual @ features) / width) @ tests.T
-    values, vectors = np.linalg.eigh(features.T @ features / width)
-    shrunk = ((labels @ features) * scale @ vectors) / (np.maximum(values, 0) + ridges[:, None])
-    read_out = scale * shrunk @ vectors.T
-    return labels - read_out @ features.T, read_out @ tests.T
+    scaled = features / math.sqrt(features.shape[1])
+    dual = scaled.shape[0] <= scaled.shape[1]
+    gram, right = (scaled @ scaled.T, labels) if dual else (scaled.T @ scaled, labels @ scaled)
+    read_outs = []
+    for ridge in ridges:
+        found = solve(gram + ridge * np.eye(len(gram)), right, assume_a="pos", check_finite=False)
+        read_outs.append(found @ scaled if dual else found)
+    read_out = np.array(read_outs)
+    return labels - read_out @ scaled.T, read_out @ tests.T / math.sqrt(features.shape[1])
 
 
 def memory(setup: Any) -> int:
@@ -98,7 +97,7 @@ def _after(setup: Any, steps: int) -> Setup:
     return Setup.model_construct(network=setup.network, data=setup.data, sizes=setup.sizes, training=training)
 
 
-def _stratified(dimension: int, rng: Generator) -> Array:
+def stratified(dimension: int, rng: Generator) -> Array:
     """TESTS inputs, one in each of as many slices of equal mass of the target coordinate."""
     tests = rng.standard_normal((TESTS, dimension))
     tests[:, 0] = ndtri((np.arange(TESTS) + rng.random(TESTS)) / TESTS)

@@ -27,6 +27,7 @@ Array = NDArray[np.float64]
 
 CONVERGED = 1e-11  # relative, of the logarithms' changes
 MAX_STEPS = 2000
+LARGEST = 60.0  # of the logarithms: an accelerated step may overshoot
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ class Regression:
             size = float(f.neuron @ (f.rest @ f.sample)) + 1.0
             start = Resolvent(np.full(count, 1 / (ridge + size)), np.full(f.sample.size, size / (ridge + size)))
         x = np.log(np.concatenate([start.r, start.delta]))
-        found = solve(FixedPoint(step), Anderson(memory=8), x, tolerance=CONVERGED, max_steps=MAX_STEPS)
+        problem = FixedPoint(step, lambda x: np.clip(x, -LARGEST, LARGEST))
+        found = solve(problem, Anderson(memory=8), x, tolerance=CONVERGED, max_steps=MAX_STEPS)
         return Resolvent(np.exp(found.value[:count]), np.exp(found.value[count:]))
 
     def errors(self, samples: float, ridge: float, at: Resolvent) -> Errors:

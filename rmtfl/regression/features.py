@@ -27,7 +27,7 @@ from rmtfl.weights.smoothing import smooth
 Array = NDArray[np.float64]
 
 FARTHEST = 7.5  # of the target coordinate: what lies beyond weighs 1e-13
-NEGLIGIBLE = 1e-8  # weight of a node that is left out
+NEGLIGIBLE = 1e-10  # weight of a node that is left out
 MEAN_CUTOFF = 1e-9  # relative size of what is left out of m
 LARGEST_ORDER = 40  # nodes along one direction
 

@@ -1,7 +1,8 @@
 """What a `feature-regression` study predicts: test and training error after no step, one and two, and its JSON.
 
-Every number is computed at two resolutions; their difference is the error reported, and the finer one the number. A
-study that this does not settle to its tolerance is refined.
+Every number is computed at three resolutions; the last is the number, and its distance to the one before the error, or
+a tenth of that to the first where it is larger; the worst point of all curves speaks for all. A study that this does
+not settle to its tolerance is refined.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from rmtfl.regression.table import RegressionSetup
 Array = NDArray[np.float64]
 
 LEVELS = 6
+AGREEMENT = 0.1  # of the distance to the level before last: two levels may agree by accident
 ROUNDING = 1e-8  # relative: what the fixed point's tolerance leaves in an error
 
 
@@ -115,14 +117,16 @@ def _curves(setup: RegressionSetup, steps: int) -> list[Curve]:
 
 def _settled(setup: RegressionSetup, steps: int) -> tuple[Array, Array]:
     """(mse, training) and their errors, each of shape (ridges, 2, ratios)."""
-    previous = _at(setup, steps, Resolution.at(0))
-    for level in range(1, LEVELS):
-        numbers = _at(setup, steps, Resolution.at(level))
-        errors = np.abs(numbers - previous) + ROUNDING * numbers
-        # Of the training error, which may be tiny, what matters is its size beside the test error.
+    older, previous = (at_resolution(setup, steps, Resolution.at(level)) for level in range(2))
+    for level in range(2, LEVELS):
+        numbers = at_resolution(setup, steps, Resolution.at(level))
+        changes = np.maximum(np.abs(numbers - previous), AGREEMENT * np.abs(numbers - older)) / numbers
+        # Where one point of a curve agrees by accident, its neighbours tell.
+        errors = (changes.max(axis=(0, 2), keepdims=True) + ROUNDING) * numbers
+        # Of a training error, which may be tiny, what matters is its size beside the test error.
         if np.all(errors <= setup.theory.tolerance * numbers[:, :1]):
             return numbers, errors
-        previous = numbers
+        older, previous = previous, numbers
     worst = float(np.max(errors / numbers[:, :1]))
     raise ToleranceNotMet(
         f"the errors after {steps} steps are known to {worst:.1e}, not to the tolerance {setup.theory.tolerance:g}; "
@@ -130,7 +134,8 @@ def _settled(setup: RegressionSetup, steps: int) -> tuple[Array, Array]:
     )
 
 
-def _at(setup: RegressionSetup, steps: int, resolution: Resolution) -> Array:
+def at_resolution(setup: RegressionSetup, steps: int, resolution: Resolution) -> Array:
+    """(mse, training) after so many steps at one resolution, of shape (ridges, 2, ratios)."""
     network, data, sizes = setup.network, setup.data, setup.sizes
     neurons = layer(setup.trained(steps), resolution.order, resolution.layer) if steps else untrained()
     equivalent = features(network.activation, data.target, neurons, resolution.features, resolution.cutoff)

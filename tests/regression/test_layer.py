@@ -1,0 +1,64 @@
+"""The trained layer against networks, and against another derivation of its spread."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.random import SeedSequence
+
+from rmtfl.features import two_steps as lattice
+from rmtfl.montecarlo.weights import stream, train
+from rmtfl.regression.layer import layer
+from rmtfl.weights.statistics import statistics
+from tests.regression.settings import setting
+
+CASES = [
+    ("tanh(x)", "tanh(x)", "independent"),
+    ("tanh(x)", "tanh(x)", "reused"),
+    ("softplus(x)", "tanh(x) + 1/2", "independent"),
+    ("softplus(x)", "tanh(x) + 1/2", "reused"),
+]
+
+
+@pytest.mark.parametrize(("activation", "target", "batches"), CASES)
+def test_rows_of_trained_networks(activation: str, target: str, batches: str) -> None:
+    setup = setting(
+        activation=activation,
+        second_layer="rademacher",
+        target=target,
+        batches=batches,
+        width=700,
+        alpha=[0, 0],
+        scale=[20, 30],
+    ).trained(2)
+    neurons = layer(setup, 2, 0)
+    for sign, mean, spread in zip(neurons.a, (neurons.mean**2).sum(axis=1), neurons.spread**2, strict=True):
+        found = []
+        for trial in SeedSequence(11).spawn(4):
+            rows = train(setup, trial)[(2.0 * stream(trial, 0).integers(0, 2, 700) - 1) * sign > 0]
+            total = (rows**2).sum(axis=1).mean()
+            shared = ((rows.sum(axis=0) ** 2).sum() - (rows**2).sum()) / (len(rows) * (len(rows) - 1))
+            found.append((shared, total - shared))
+        standard_error = np.std(found, axis=0, ddof=1) / 2
+        gap = np.abs(np.mean(found, axis=0) - [mean, spread])
+        assert np.all(gap <= 4 * standard_error + 0.02 * np.array([mean, spread]))
+
+
+@pytest.mark.parametrize(("activation", "target", "batches"), CASES)
+def test_the_spread_is_that_of_another_derivation(activation: str, target: str, batches: str) -> None:
+    setup = setting(activation=activation, target=target, batches=batches, alpha=["1/4"] * 2, scale=[3, 6]).trained(2)
+    neurons = layer(setup, 24, 0)
+    mean, spread = lattice.rows(setup, statistics(setup), neurons.a, 0, 65536)
+    near = np.abs(neurons.a) < 1.5
+    mine = neurons.spread**2 + (neurons.mean**2).sum(axis=1)
+    # The other one averages over a lattice on a reused batch.
+    tolerance = 1e-3 if batches == "independent" else 1e-2
+    assert mine[near] == pytest.approx((spread**2 + (mean**2).sum(axis=1))[near], rel=tolerance)
+
+
+def test_kinked_activations_have_the_same_spread_by_either_road() -> None:
+    # A kink too weak to matter sends a smooth activation down the road of kinked ones.
+    changed = {"target": "tanh(x)", "alpha": ["1/4"] * 2, "scale": [3, 4], "second_layer": "rademacher"}
+    smooth = layer(setting(activation="tanh(x)", **changed).trained(2), 2, 0)
+    kinked = layer(setting(activation="tanh(x) + abs(x)/10**9", **changed).trained(2), 6, 0)
+    assert kinked.spread == pytest.approx(smooth.spread, rel=2e-3)
