@@ -33,10 +33,10 @@ WEIGHTS = ["tests/theory", "tests/weights/test_limit.py", "tests/weights/test_co
 FINITE = [*WEIGHTS, "tests/weights/test_finite_width.py"]
 FORMULAS: dict[str, list[str]] = {
     "rmtfl.gaussian": ["tests/test_gaussian.py", "tests/theory/test_gaussian_calculus.py"],
-    "rmtfl.outliers": ["tests/test_outliers.py"],
-    "rmtfl.weights.second_layer": ["tests/weights/test_second_layer.py"],
+    "rmtfl.outliers": ["tests/formulas/test_two_step.py", "tests/test_outliers.py"],
+    "rmtfl.weights.second_layer": ["tests/formulas/test_two_step.py", "tests/weights/test_second_layer.py"],
     "rmtfl.weights.threshold": ["tests/weights/test_threshold.py"],
-    "rmtfl.weights.leading": WEIGHTS,
+    "rmtfl.weights.leading": ["tests/formulas/test_two_step.py", *WEIGHTS],
     "rmtfl.weights.limit": WEIGHTS,
     "rmtfl.weights.kinked": WEIGHTS,
     "rmtfl.weights.moments": FINITE,
@@ -45,6 +45,11 @@ FORMULAS: dict[str, list[str]] = {
     "rmtfl.weights.piecewise_linear": FINITE,
     "rmtfl.weights.smoothing": FINITE,
     "rmtfl.weights.learning": [*FINITE, "tests/weights/test_diagnostics.py"],
+    "rmtfl.formulas.two_step": ["tests/formulas/test_two_step.py"],
+    "rmtfl.formulas.polynomials": ["tests/formulas/test_two_step.py"],
+    "rmtfl.formulas.covariance": ["tests/formulas/test_covariance.py"],
+    "rmtfl.formulas.law": ["tests/formulas/test_law.py"],
+    "rmtfl.laws.symbolic": ["tests/formulas/test_law.py", "tests/laws/test_symbolic.py"],
     "rmtfl.kernel.published": ["tests/kernel/test_limit.py", "tests/kernel/test_theory.py"],
     "rmtfl.kernel.covariance": ["tests/kernel/test_covariance.py"],
     "rmtfl.kernel.duals": ["tests/kernel/test_duals.py"],
@@ -95,6 +100,10 @@ class Mutant:
         class Drop(ast.NodeTransformer):
             """Puts the kept term in the place of the sum."""
 
+            def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
+                """Leaves a term out of a running sum."""
+                return ast.Pass() if node is chosen else self.generic_visit(node)
+
             def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
                 if node is chosen:
                     return node.left if kept == "left" else node.right
@@ -109,11 +118,11 @@ def path_of(module: str) -> Path:
     return ROOT.joinpath(*module.split(".")).with_suffix(".py")
 
 
-def sums(tree: ast.AST, skip: bool = False) -> Iterator[ast.BinOp]:
-    """The sums of a module that may be formulas, in order."""
+def sums(tree: ast.AST, skip: bool = False) -> Iterator[ast.BinOp | ast.AugAssign]:
+    """The sums of a module that may be formulas, running ones included, in order."""
     for node in ast.iter_child_nodes(tree):
         skipped = skip or _no_formula(node)
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub) and not skipped:
+        if isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Add | ast.Sub) and not skipped:
             yield node
         yield from sums(node, skipped)
 
@@ -144,7 +153,8 @@ def mutants(module: str) -> list[Mutant]:
     """All of a module's."""
     found = []
     for number, node in enumerate(sums(ast.parse(path_of(module).read_text(encoding="utf-8")))):
-        kept = ("left", "right") if isinstance(node.op, ast.Add) else ("left",)
+        both = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add)
+        kept = ("left", "right") if both else ("left",)
         found += [Mutant(module, number, side, node.lineno, ast.unparse(node)) for side in kept]
     return found
 
