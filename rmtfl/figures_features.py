@@ -72,7 +72,8 @@ def _spectrum(axes: Axes, row: RowResult, draws: Trials) -> None:
     outliers, intervals = row.prediction["outliers"], row.prediction["bulk"]["intervals"]
     count = len(outliers)
     bulk = np.asarray(draws.get("spectrum", draws["eigenvalues"]))[:, count:].ravel()
-    low = max(intervals[0][0] / 2, intervals[-1][1] * 1e-3)
+    # Without whole spectra only the top of the bulk is there to be shown.
+    low = max(intervals[0][0] / 2, intervals[-1][1] * (1e-2 if "spectrum" in draws else 0.25))
     bulk = bulk[bulk > low]
     bins = np.geomspace(low, max(intervals[-1][1], bulk.max()) * 1.05, BINS)
     heights, _, _ = axes.hist(bulk, bins=bins.tolist(), color=SIMULATED, alpha=0.35)
