@@ -35,13 +35,13 @@ def quantities(setup: FeaturesSetup, prediction: Mapping[str, Any], trials: Draw
         prediction: its document.
         trials: 'eigenvalues', 'alignments' and 'training_eigenvalues', each (trials, k), descending; or empty.
     """
-    outliers = prediction["outliers"]
-    if setup.sizes.width == "limit":
-        for spike in prediction.get("spikes", ()):
-            if spike["constant"] is not None and spike["exponent"] != "0":
+    outliers, limit = prediction["outliers"], setup.sizes.width == "limit"
+    if limit:
+        for spike in prediction["spikes"]:
+            if spike["constant"] and spike["exponent"] != "0":
                 yield Quantity(f"constant of N^({spike['exponent']}), k = {spike['k']}", float(spike["constant"]))
     for j, outlier in enumerate(outliers):
-        judged, location = j < JUDGED, float(outlier["location"])
+        judged, location = j < JUDGED and not limit, float(outlier["location"])
         name = "mean spike" if outlier["name"] == "mean" else f"{outlier['name']} spike"
         yield Quantity(
             name,
@@ -53,7 +53,7 @@ def quantities(setup: FeaturesSetup, prediction: Mapping[str, Any], trials: Draw
             judged=judged,
         )
         # A vector that knows nothing of the labels has an alignment of their second moment over ñ.
-        allowed = prediction["labels"] * (ALIGNMENT + (0.0 if setup.sizes.width == "limit" else 1 / setup.fresh))
+        allowed = prediction["labels"] * (ALIGNMENT + (0.0 if limit else 1 / setup.fresh))
         yield Quantity(
             f"{name}, alignment",
             float(outlier["alignment"]),
@@ -63,6 +63,8 @@ def quantities(setup: FeaturesSetup, prediction: Mapping[str, Any], trials: Draw
             reason=f"{ALIGNMENT} and one sample's part of the labels' second moment" if judged else "",
             judged=judged,
         )
+    if limit:
+        return
     for j, outlier in enumerate(prediction.get("training_batch", {}).get("outliers", ())[:JUDGED]):
         yield Quantity(
             f"training batch, eigenvalue {j + 1}",
@@ -88,8 +90,6 @@ def _count(setup: FeaturesSetup, prediction: Mapping[str, Any], trials: Draws) -
 def count_edge(setup: FeaturesSetup, prediction: Mapping[str, Any]) -> float:
     """Above this an eigenvalue counts as an outlier: the edge, and the room that the top of the bulk fluctuates in."""
     edge = float(prediction["bulk"]["intervals"][-1][1])
-    if setup.sizes.width == "limit":
-        return edge
     return edge * (1 + EDGE_MARGIN * math.pow(min(int(setup.sizes.width), setup.fresh), -2 / 3))
 
 

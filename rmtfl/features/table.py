@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from rmtfl.errors import BadInput
 from rmtfl.gaussian import check_square_integrable, expectation
 from rmtfl.links import Link, parse
-from rmtfl.setup import Data, Network, Ratio, Setup, Sizes, Table, Theory, Training, drawn
+from rmtfl.setup import Data, Network, Ratio, Setup, Sizes, Table, Theory, Training, below_half, drawn
 
 MOST_STEPS = 2
 
@@ -40,7 +40,7 @@ class FeaturesSetup(Table):
     network: Annotated[Network, AfterValidator(drawn)]
     data: Data
     sizes: Sizes
-    training: Annotated[Training, AfterValidator(_offered)]
+    training: Annotated[Training, AfterValidator(below_half), AfterValidator(_offered)]
     features: FeaturesTable
     theory: Annotated[Theory, AfterValidator(_one_theory)] = Theory()
 
