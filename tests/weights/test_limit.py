@@ -16,14 +16,17 @@ from tests.weights.setups import setup
 FAR = 10**12
 
 
+@pytest.mark.parametrize("target", ["tanh(x)", "tanh(x + 1/2) + x**2/4"])
 @pytest.mark.parametrize("batches", ["reused", "independent"])
 @pytest.mark.parametrize("alpha", [("3/10", "2/5"), ("3/10", "3/10"), ("3/10", "1/5")])
-def test_the_finite_width_tends_to_the_leading_order(batches, alpha):
+def test_the_finite_width_tends_to_the_leading_order(batches, alpha, target):
     """K = 2, 1, 1 with the joined vector for k = 0; a large second scale, so that all are among the strengths kept."""
-    problem = setup(batches=batches, alpha=alpha, width=FAR, scale=("1/2", 100))
-    found, leading = finite_rank(problem, 1e-3).strengths, leading_order(problem).strengths
-    assert leading.size == (3 if alpha[1] == "2/5" else 2)
-    np.testing.assert_allclose(found[: leading.size], leading, rtol=0.02)
+    problem = setup(target=target, batches=batches, alpha=alpha, width=FAR, scale=("1/2", 100))
+    found, leading = finite_rank(problem, 1e-3), leading_order(problem)
+    count = 3 if alpha[1] == "2/5" else 2
+    assert leading.strengths.size == count
+    np.testing.assert_allclose(found.strengths[:count], leading.strengths, rtol=0.02)
+    np.testing.assert_allclose(found.overlaps[:count], leading.overlaps, rtol=0.04, atol=1e-12)
 
 
 def test_the_rate_of_the_approach():
