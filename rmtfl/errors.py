@@ -21,3 +21,16 @@ class ToleranceNotMet(RmtflError, ArithmeticError):
     """The asked tolerance is out of reach: the message says what was reached and what to do about it."""
 
     exit_status = 3
+
+
+class AcrossTables(ValueError):
+    """A check of one table of a study against another has failed: it names the key itself.
+
+    Attributes:
+        key: dotted.
+        value: that it has.
+    """
+
+    def __init__(self, key: str, value: object, reason: str) -> None:
+        super().__init__(reason)
+        self.key, self.value = key, value

@@ -10,7 +10,7 @@ import math
 import re
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -22,12 +22,15 @@ from pydantic import (
     PlainValidator,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from rmtfl import given
+from rmtfl.errors import AcrossTables
 from rmtfl.given import GivenLayer
 from rmtfl.links import Link, parse
 
+HALF = Fraction(1, 2)
 LARGEST_WIDTH = 10**15  # beyond it N and N + 1 are no longer different doubles in the formulas
 LARGEST_RATIO = 10**6
 LARGEST_SCALE = 10**9
@@ -113,7 +116,7 @@ def _second_layer(value: object, info: ValidationInfo) -> str:
 
 
 Rational = Annotated[Fraction, BeforeValidator(exact), PlainSerializer(fraction_text)]
-StepExponent = Annotated[Rational, _within(0, Fraction(1, 2), open_high=True)]
+StepExponent = Annotated[Rational, _within(0, HALF)]
 SecondLayer = Annotated[str, PlainValidator(_second_layer)]
 Ratio = Annotated[Rational, _within(0, LARGEST_RATIO, open_low=True)]
 Scale = Annotated[Rational, _within(0, LARGEST_SCALE, open_low=True)]
@@ -137,6 +140,18 @@ class Network(Table):
 
     activation: Activation
     second_layer: SecondLayer = "gaussian"
+
+
+def below_half(training: Training, instead: str = "") -> Training:
+    """The training, if no step exponent is 1/2: the validator of rows whose theory has small steps.
+
+    Raises:
+        AcrossTables: naming the exponent; `instead` is what else would be accepted.
+    """
+    for step, alpha in enumerate(training.alpha):
+        if alpha == HALF:
+            raise AcrossTables(f"training.alpha.{step}", str(alpha), f"expected a number in [0, 1/2){instead}")
+    return training
 
 
 def drawn(network: Network) -> Network:
@@ -242,7 +257,7 @@ class Training(Table):
 
     def step_size(self, step: int, width: int) -> float:
         """s_t = η_t/√N = scale_t · N^{alpha_t - 1/2}, steps counted from 0."""
-        exponent = self.alpha[step] - Fraction(1, 2)
+        exponent = self.alpha[step] - HALF
         return float(self.scale[step]) * math.pow(width, float(exponent))
 
 
@@ -271,10 +286,18 @@ class Setup(Table):
         if network is not None and isinstance(network.second_layer, GivenLayer):
             count = network.second_layer.values.size
             if sizes.width != count:
-                raise ValueError(
-                    f"width {sizes.width} with a second layer of {count} given numbers; expected width = {count}"
+                raise AcrossTables(
+                    "sizes.width", sizes.width, f"expected {count}, the numbers in {network.second_layer}"
                 )
         return sizes
+
+    @model_validator(mode="after")
+    def _small_steps(self) -> Self:
+        if self.theory.bulk == "rigid":
+            below_half(self.training, ", or 1/2 with theory.bulk = 'deformed'")
+        elif self.sizes.width == "limit" and HALF in self.training.alpha:
+            raise AcrossTables("sizes.width", "limit", "expected a number with a step exponent of 1/2")
+        return self
 
     @property
     def matrix_shape(self) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from rmtfl.errors import BadInput
+from rmtfl.errors import AcrossTables, BadInput
 from rmtfl.observables import OBSERVABLES, Observable
 from rmtfl.setup import MonteCarlo, Table
 
@@ -212,6 +212,9 @@ def _message(error: ValidationError, prefix: tuple[str, ...]) -> str:
     errors = error.errors(include_url=False)
     first = errors[0]
     key = _dotted(first["loc"], prefix)
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, AcrossTables):
+        return f"key {'.'.join((*prefix, cause.key))!r}: value {_shown(cause.value)}: {cause}"
     table, _, name = key.rpartition(".")
     match first["type"]:
         case "missing":

@@ -108,7 +108,7 @@ class TestReading:
     @pytest.mark.parametrize("width", [100, [100, 120], "limit"])
     def test_another_width(self, tmp_path, width):
         write(tmp_path, "a.npy")
-        with pytest.raises(BadInput, match=r"key 'sizes'.*expected width = 120"):
+        with pytest.raises(BadInput, match=r"key .sizes\.width.*expected 120"):
             study.from_document(document(width=width), tmp_path / "study.toml")
 
     @pytest.mark.parametrize("observable", ["features", "feature-regression"])

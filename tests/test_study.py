@@ -160,7 +160,7 @@ def test_a_missing_key_is_named(study_document, key):
         ("training.alpha", "3/10", "expected a list"),
         ("training.alpha.0", "1/2", "expected a number in [0, 1/2)"),
         ("training.alpha.1", 0.5, "expected a number in [0, 1/2)"),
-        ("training.alpha.1", "-1/10", "expected a number in [0, 1/2)"),
+        ("training.alpha.1", "-1/10", "expected a number in [0, 1/2]"),
         ("training.alpha.1", "1e400", "expected a rational number"),
         ("training.scale", [1], "expected one a step"),
         ("training.scale.1", -2, "expected a number in (0, "),

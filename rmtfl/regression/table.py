@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from rmtfl.gaussian import check_square_integrable
-from rmtfl.setup import Data, Network, Ratio, Rational, Setup, Sizes, Table, Training, drawn
+from rmtfl.setup import Data, Network, Ratio, Rational, Setup, Sizes, Table, Training, below_half, drawn
 
 MOST_STEPS = 2
 LARGEST_SAMPLES = 10**9  # of the regression: ratios beyond are the infinite-data limit in all digits
@@ -51,7 +51,7 @@ class RegressionSetup(Table):
     network: Annotated[Network, AfterValidator(drawn)]
     data: Data
     sizes: Sizes
-    training: Training
+    training: Annotated[Training, AfterValidator(below_half)]
     regression: RegressionTable
     theory: RegressionTheory = RegressionTheory()
 

@@ -9,7 +9,7 @@ import numpy as np
 from rmtfl.errors import BadInput, ToleranceNotMet
 from rmtfl.gaussian import check_square_integrable
 from rmtfl.outliers import RigidBulk
-from rmtfl.setup import Setup
+from rmtfl.setup import HALF, Setup
 from rmtfl.weights.deformed import check_offered, deformed_bulk
 from rmtfl.weights.finite_width import ROUNDING, SMALLEST, FiniteRank, finite_rank
 from rmtfl.weights.limit import leading_order, limit
@@ -75,8 +75,10 @@ def _finite(setup: Setup) -> WeightsPrediction:
     deformed = setup.theory.bulk == "deformed"
     if deformed:
         check_offered(setup)
-    found = threshold(*setup.training.alpha)
-    leading = leading_order(setup) if setup.training.steps <= EXPANDED_STEPS else NO_LEADING_ORDER
+    # A step of order one has no expansion: all its terms are as large.
+    small = HALF not in setup.training.alpha
+    found = threshold(*setup.training.alpha) if small else None
+    leading = leading_order(setup) if small and setup.training.steps <= EXPANDED_STEPS else NO_LEADING_ORDER
     rank = leading if setup.theory.order == "leading" else finite_rank(setup, _tolerance(setup))
     if deformed:
         bulk, outliers = deformed_bulk(setup, float(max(rank.strengths, default=0.0)))
@@ -84,9 +86,9 @@ def _finite(setup: Setup) -> WeightsPrediction:
         rigid = RigidBulk(float(setup.sizes.psi))
         bulk, outliers = Bulk(rigid.lower, rigid.upper, rigid.upper), tuple(_outliers(rank, rigid))
     return WeightsPrediction(
-        threshold=found.threshold,
-        critical=found.critical,
-        generic_count=found.generic_count,
+        threshold=found.threshold if found else None,
+        critical=bool(found and found.critical),
+        generic_count=found.generic_count if found else None,
         count=len(outliers),
         bulk=bulk,
         spikes=tuple(

@@ -46,7 +46,7 @@ class WeightsPrediction:
     Attributes:
         threshold: K, exact: ⌊α₂/(1/2 − α₁)⌋ for two steps.
         critical: whether the K-th strength stays of order one.
-        generic_count: K + 1, the outliers when nothing vanishes.
+        generic_count: K + 1, the outliers when nothing vanishes; None with it.
         count: the outliers predicted at this width.
         bulk: edges of the bulk.
         spikes: singular values of the finite-rank part, descending.
@@ -56,9 +56,9 @@ class WeightsPrediction:
         step_sizes: s_t = η_t/√N, one a step.
     """
 
-    threshold: int
+    threshold: int | None
     critical: bool
-    generic_count: int
+    generic_count: int | None
     count: int
     bulk: Bulk
     spikes: tuple[Spike, ...]

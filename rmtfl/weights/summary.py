@@ -28,10 +28,11 @@ def threshold_sheet(found: Mapping[str, Any]) -> Sheet:
 def _headline(prediction: Mapping[str, Any]) -> str:
     bulk = prediction["bulk"]
     critical = ", critical" if prediction["critical"] else ""
-    return (
-        f"threshold K = {prediction['threshold']}{critical}; generic count {prediction['generic_count']}; "
-        f"count {prediction['count']}; bulk [{_number(bulk['lower'])}, {_number(bulk['upper'])}]"
-        + ("" if bulk["top"] == bulk["upper"] else f", its largest singular value typically {_number(bulk['top'])}")
+    counts = "no threshold at a step exponent of 1/2; "
+    if prediction["threshold"] is not None:
+        counts = f"threshold K = {prediction['threshold']}{critical}; generic count {prediction['generic_count']}; "
+    return f"{counts}count {prediction['count']}; bulk [{_number(bulk['lower'])}, {_number(bulk['upper'])}]" + (
+        "" if bulk["top"] == bulk["upper"] else f", its largest singular value typically {_number(bulk['top'])}"
     )
 
 

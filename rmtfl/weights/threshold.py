@@ -14,8 +14,8 @@ from fractions import Fraction
 from typing import Any
 
 from rmtfl.errors import BadInput
+from rmtfl.setup import HALF
 
-HALF = Fraction(1, 2)
 LARGEST = 10_000  # spikes listed: α₁ within 1e-4 of 1/2
 
 
@@ -78,7 +78,8 @@ def threshold(*alpha: Fraction) -> Threshold:
     """
     for position, value in enumerate(alpha):
         if not 0 <= value < HALF:
-            raise BadInput(f"alpha of step {position + 1}: value {value}: expected a number in [0, 1/2)")
+            hint = " (1/2 has a prediction at a width alone, with theory.bulk = 'deformed')" if value == HALF else ""
+            raise BadInput(f"alpha of step {position + 1}: value {value}: expected a number in [0, 1/2){hint}")
     if len(alpha) == 1:
         return Threshold(alpha, 0, False)
     ratio, before = max((last / (HALF - before), before) for before, last in _pairs(alpha))
