@@ -9,6 +9,8 @@ wrong.
 """
 
 import time
+import warnings
+from importlib import import_module
 
 import mpmath
 import numpy as np
@@ -18,6 +20,7 @@ from threadpoolctl import threadpool_limits
 from rmtfl.laws.generalized import GeneralizedMarchenkoPastur
 from rmtfl.laws.interpolant import Interpolant
 from tests.laws.truth import Truth
+from tests.problems import FAMILIES, points
 
 RNG = np.random.default_rng(np.random.SeedSequence(1))
 POPULATIONS = {
@@ -161,18 +164,93 @@ def test_a_thousand_atoms(benchmark):
     assert seconds < 1.0
 
 
-@pytest.mark.parametrize("package", ["freealg", "skrmt"])
-def test_other_packages_where_installed(benchmark, package):
-    """Marchenko-Pastur's closed form in another package, where it is installed (`pip install freealg scikit-rmt`)."""
-    pytest.importorskip(package)
+def timed(benchmark, case, rival, run, other, x, population):
+    """Record a case against another package's densities; return those."""
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        density = benchmark.pedantic(run, rounds=3)
+        mine, theirs = least_times([run, other], 5)
+        found = other()
+    benchmark.extra_info.update(
+        case=case,
+        rival=rival,
+        seconds=mine,
+        ratio=theirs / mine,
+        rival_seconds=theirs,
+        error=worst_error(population, x, density),
+        rival_failures=float(np.mean(~(np.abs(found - density) <= 1e-6 * density.max()))),
+    )
+    return found
+
+
+def package(name, module):
+    """Import another package, which may warn as it likes, or skip what needs it and does not run."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return import_module(module)
+        except ImportError as error:
+            pytest.skip(f"{name}: {error}")
+
+
+@pytest.mark.parametrize("atoms", [2, 3])
+@pytest.mark.parametrize("offset", [1e-3, 1e-10])
+def test_against_freealg(benchmark, atoms, offset):
+    """The same law by Newton in z = x + iη, at freealg's own η and at one small enough to be exact inside."""
+    rival = package("freealg", "freealg.distributions").DeformedMarchenkoPastur
+    ratio, t, w = population = POPULATIONS[atoms]
+    edges = GeneralizedMarchenkoPastur(*population).edges
+    x = np.linspace(edges[0], edges[-1], 1002)[1:-1]
+    name = f"freealg, η = {offset:g}"
+    timed(
+        benchmark,
+        f"{atoms} atoms, 1000 points",
+        name,
+        lambda: ours(population, x),
+        lambda: rival(t, w, ratio).density(x, eta=offset),
+        x,
+        population,
+    )
+
+
+def test_against_scikit_rmt(benchmark):
+    """The closed form of one atom."""
+    rival = package("scikit-rmt", "skrmt.ensemble.spectral_law").MarchenkoPasturDistribution
+    population = (0.1, [1.0], [1.0])
     x = np.linspace(0.5, 1.7, 1000)
-    density = benchmark(lambda: GeneralizedMarchenkoPastur(0.1, [1.0], [1.0]).density(x))
-    if package == "skrmt":
-        from skrmt.ensemble.spectral_law import MarchenkoPasturDistribution
+    timed(
+        benchmark,
+        "Marchenko-Pastur, 1000 points",
+        "scikit-rmt",
+        lambda: ours(population, x),
+        lambda: rival(ratio=0.1).pdf(x),
+        x,
+        population,
+    )
 
-        other = MarchenkoPasturDistribution(ratio=0.1).pdf(x)
-    else:
-        from freealg.distributions import MarchenkoPastur
 
-        other = MarchenkoPastur(0.1).density(x)
-    assert np.abs(other - density).max() < 1e-3 * density.max()
+@pytest.mark.parametrize("family", FAMILIES)
+def test_freealg_on_hard_families(benchmark, family):
+    """Densities off by more than 1e-3 of the peak, and wrong numbers of intervals, of 20 populations."""
+    rival = package("freealg", "freealg.distributions").DeformedMarchenkoPastur
+    off, structure = {1e-3: 0, 1e-8: 0}, 0
+    mine = benchmark.pedantic(lambda: [drawn(family, i) for i in range(20)], rounds=1)
+    for (ratio, t, w), law, x, density in mine:
+        grid = np.concatenate([np.linspace(a, b, 50)[1:-1] for a, b in law.support])
+        allowed = 1e-3 * max(law.density(grid).max(), density.max())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            other = rival(t, w, ratio)
+            for offset in off:
+                off[offset] += not (np.abs(other.density(x, eta=offset) - density) <= allowed).all()
+            structure += len(other.support()) != len(law.support)
+    benchmark.extra_info.update(family=family, populations=len(mine), off=list(off.values()), structure=structure)
+
+
+def drawn(family, i):
+    """One population of a family, its law, points and densities."""
+    rng = np.random.default_rng(np.random.SeedSequence([20260517, i]))
+    population = FAMILIES[family](rng)
+    law = GeneralizedMarchenkoPastur(*population)
+    x = points(law, rng, 20)
+    return population, law, x, law.density(x)
