@@ -12,6 +12,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -73,12 +74,16 @@ class Study:
         return tuple(row for row in self.rows if row.inputs.get("width") != "limit")
 
 
-def read(path: Path) -> Study:
+def read(path: str | PathLike[str]) -> Study:
     """Read a study file.
+
+    Args:
+        path: of the file.
 
     Raises:
         BadInput: for a file that cannot be read or a study that cannot be used; the message names the file.
     """
+    path = Path(path)
     try:
         document = tomllib.loads(path.read_bytes().decode("utf-8"))
     except OSError as error:
