@@ -16,7 +16,7 @@ python benchmarks/table.py build/laws.json > docs/laws-benchmarks.md
 
 Times include set-up (edges, starting table, panels) and are the least processor times of many runs. The rivals are
 the fastest forms that we know: companion matrices of the polynomial in u = -1/m, real and batched over the points, and
-the textbook iteration m ← F(m) at Im z = 1e-6. *error* is rmtfl's largest relative error at points drawn from each case,
+the textbook iteration m ← F(m) at Im z = 1e-6. *error* is the largest relative error of rmtfl at points of each case,
 against certified roots to 50 digits (for 1000 atoms: its own certified bound on all of them); a rival *fails* where it
 is off by more than 1e-6 of the density's peak.
 
