@@ -18,6 +18,7 @@ from rmtfl.compare import FAMILY_LEVEL, Comparison, Results
 
 Format = Literal["latex", "markdown", "csv"]
 
+MOST_NAMES = 12  # of numbers that share one allowance, listed under a table
 MOST_DIGITS = 10  # significant digits of a number in a table, however small its error
 # Of a table in 10 point type, in millimetres, generously: a character, a line, and a page for the notes.
 LATEX_CHARACTER, LATEX_LINE, LATEX_LEAST_WIDTH = 1.9, 4.5, 120.0
@@ -163,7 +164,12 @@ def comparison_sheet(results: Results) -> Sheet:
             if comparison.verdict != "not judged":
                 names = reasons.setdefault(comparison.allowance_reason, [])
                 names += [] if comparison.name in names else [comparison.name]
-    allowances = (f"allowance of {', '.join(names)}: {reason}" for reason, names in reasons.items())
+    # One allowance for a whole learning curve is not worth a list of all its points.
+    whole = len(reasons) == 1 and max(map(len, reasons.values())) > MOST_NAMES
+    allowances = (
+        f"allowance of {'every judged number' if whole else ', '.join(names)}: {reason}"
+        for reason, names in reasons.items()
+    )
     return Sheet(columns, tuple(lines), (*_verdict_notes(results), *allowances), results.title)
 
 
