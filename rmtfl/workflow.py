@@ -105,7 +105,7 @@ def validate(
         if done:
             watcher.remark(f"{done} of {store.size} trials were already there")
         if missing:
-            watcher.remark(f"{missing} trials to do, of up to {shown_bytes(max(needs.values()))} of memory each")
+            watcher.remark(f"trials to do: {missing}, each of up to {shown_bytes(max(needs.values()))} of memory")
             watcher.progress(0, missing)
             with open_pool(min(workers or 1, missing), scheduler) as pool:
                 for done, _ in enumerate(run(store, trial, pool), 1):

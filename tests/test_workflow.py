@@ -42,8 +42,8 @@ def test_a_run_says_what_is_there_and_what_it_takes(tmp_path: Path) -> None:
         validate(make_study(montecarlo={"trials": count}), store, workers=1, watcher=notes)
         heard.append(notes.remarks)
     largest = shown_bytes(max(memory(row.setup) for row in make_study().rows))
-    assert heard[0] == [f"4 trials to do, of up to {largest} of memory each"]
-    assert heard[1] == ["4 of 6 trials were already there", f"2 trials to do, of up to {largest} of memory each"]
+    assert heard[0] == [f"trials to do: 4, each of up to {largest} of memory"]
+    assert heard[1] == ["4 of 6 trials were already there", f"trials to do: 2, each of up to {largest} of memory"]
     assert heard[2] == ["6 of 6 trials were already there"]
 
 

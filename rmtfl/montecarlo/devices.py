@@ -121,7 +121,7 @@ def open_device(name: str) -> Device:
         return Device(found, xp, "cpu")
     count = _gpus(library)
     if number >= count:
-        raise BadInput(f"key 'device': value {name}: {library} finds {count} GPUs here; expected a GPU that is there")
+        raise BadInput(f"key 'device': value {name}: {library} finds {count} GPUs here; expected one of them, or cpu")
     return Device(found, xp, xp.device("cuda", number) if library == "torch" else xp.cuda.Device())
 
 

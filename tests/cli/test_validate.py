@@ -26,7 +26,7 @@ class TestValidate:
     def test_agreement_exits_0(self, validated):
         assert "outlier 1" in validated.stdout and "all agree" in validated.stdout
         assert "disagree" not in validated.stdout
-        assert "MiB of memory each" in validated.stderr and validated.stderr.count("\n") == 1
+        assert "MiB of memory" in validated.stderr and validated.stderr.count("\n") == 1
 
     def test_disagreement_exits_1(self, study, predicting):
         predicting(simulated_prediction(shift=1.5))

@@ -18,6 +18,7 @@ from rmtfl.errors import BadInput, ToleranceNotMet
 from rmtfl.links import parse
 from rmtfl.montecarlo import devices, law, singular, weights
 from rmtfl.montecarlo.devices import HOST, Device, in_memory, kind, open_device
+from rmtfl.montecarlo.threads import one_blas_thread
 from rmtfl.setup import Setup
 from rmtfl.study import from_document
 from tests.montecarlo.test_singular import spiked
@@ -119,6 +120,22 @@ def test_a_trial_gives_the_same_numbers(setup: MakeSetup) -> None:
     np.testing.assert_allclose(found["singular_values"], expected["singular_values"], rtol=1e-12)
     np.testing.assert_allclose(found["spectrum"], expected["spectrum"], atol=1e-12)
     np.testing.assert_allclose(found["alignments"], expected["alignments"], atol=1e-8)
+
+
+@needs_torch
+def test_torch_has_one_thread_for_as_long_as_anything_is_simulated() -> None:
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with one_blas_thread():
+            with one_blas_thread():
+                assert torch.get_num_threads() == 1
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
 
 
 @needs_torch
