@@ -35,7 +35,7 @@ from rmtfl.errors import BadInput, ToleranceNotMet
 from rmtfl.laws.base import Evaluation, Floats, Interval, Law, real_or_complex
 from rmtfl.laws.forward import Indices
 from rmtfl.laws.generalized import moments_from_free_cumulants
-from rmtfl.laws.quadrature import distribution
+from rmtfl.laws.quadrature import Primitive
 from rmtfl.laws.subordinated import free_cumulants_from_moments
 from rmtfl.solve import Bracketed, Damped, FixedPoint, Newton, Root, Solution, continuation, solve
 
@@ -311,7 +311,11 @@ class Convolution(Law):
 
     def cdf(self, x: ArrayLike) -> Floats:
         """Return the distribution function, by quadrature."""
-        return distribution(self, x)
+        return self._primitive(x)
+
+    @cached_property
+    def _primitive(self) -> Primitive:
+        return Primitive(self)
 
 
 def _reached(found: Solution) -> NDArray[np.bool_]:

@@ -12,16 +12,30 @@ from typing import Any
 import numpy as np
 
 from rmtfl.errors import BadInput, ToleranceNotMet
+from rmtfl.gaussian import check_square_integrable, expectation
 from rmtfl.laws.base import Floats, Interval, Law, Outlier
+from rmtfl.laws.convolution import Convolution, FreeProduct, FreeSum
 from rmtfl.laws.generalized import GeneralizedMarchenkoPastur
+from rmtfl.laws.random_features import random_feature_law
 from rmtfl.laws.semicircle import Semicircle
-from rmtfl.laws.spec import LawTable
+from rmtfl.laws.spec import LawTable, Part
+from rmtfl.laws.subordinated import Subordinated
+from rmtfl.links import Link, parse
 
 #: Half an ulp: what rounding to a double costs.
 HALF_ULP = 2.0**-53
 
 #: Of the distribution function, for each square root of the number of atoms: several times what was seen.
 SHARE_ERROR = 1e-14
+
+#: Of an edge of a free convolution, relative: some thousand times what was seen against closed forms.
+EDGE_ERROR = 1e-12
+
+#: Of its distribution function, beside what is missing of its mass.
+QUADRATURE_ERROR = 1e-11
+
+#: Parts of an activation's variance below this are rounding.
+LINEAR = 1e-9
 
 #: Points at which the distribution function is looked at to find its quartiles, roughly.
 COARSE = 64
@@ -122,12 +136,17 @@ class LawPrediction:
         }
 
 
-def build_law(table: LawTable) -> GeneralizedMarchenkoPastur | Semicircle:
+def build_law(table: LawTable | Part) -> Law:
     """Return the law of a table.
 
     Raises:
         BadInput: If a parameter is out of range; the message names it.
     """
+    if isinstance(table, LawTable) and table.family == "random-features":
+        return _random_features(table)
+    if isinstance(table, LawTable) and table.first and table.second:
+        parts = build_law(table.first), build_law(table.second)
+        return FreeSum(*parts) if table.family == "free-sum" else FreeProduct(*parts)
     if table.family == "semicircle":
         return Semicircle(1.0 if table.variance is None else table.variance, table.centre or 0.0)
     assert table.ratio is not None
@@ -135,6 +154,56 @@ def build_law(table: LawTable) -> GeneralizedMarchenkoPastur | Semicircle:
         return GeneralizedMarchenkoPastur(table.ratio, [1.0 if table.variance is None else table.variance], [1.0])
     assert table.atoms is not None and table.weights is not None
     return GeneralizedMarchenkoPastur(table.ratio, table.atoms, table.weights)
+
+
+def _random_features(table: LawTable) -> Law:
+    """The law of σ(WX) by the slope of the standardised activation: E[h σ(h)] over its standard deviation."""
+    assert table.activation is not None and table.width_ratio is not None and table.ratio is not None
+    check_square_integrable(table.activation, "law.activation")
+    mean, first, square = (float(expectation(*factors).value) for factors in _moments(table.activation))
+    variance = square - mean**2
+    if variance - first**2 <= LINEAR * square or abs(first) <= LINEAR * square**0.5:
+        raise BadInput(
+            f"key 'law.activation': value {table.activation.text}: its features are linear, constant or uncorrelated "
+            "with their input; expected an activation with 0 < |E σ'| < 1 at unit variance"
+        )
+    return random_feature_law(first / variance**0.5, table.width_ratio, table.ratio)
+
+
+def _moments(link: Link) -> tuple[tuple[Link, ...], ...]:
+    return (link,), (link, parse("x")), (link, link)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What differs between kinds of law: densities, and how far they, the edges and the shares may be off.
+
+    Attributes:
+        density: At the points asked for.
+        density_error: Relative.
+        edges_error: Relative.
+        shares_error: Absolute.
+        notes: As in `LawPrediction`.
+    """
+
+    density: Floats
+    density_error: Floats
+    edges_error: float
+    shares_error: float
+    notes: tuple[str, ...] = ()
+
+
+def _numbers(law: Law, x: Floats) -> Numbers:
+    if isinstance(law, Semicircle):
+        return Numbers(law.density(x), _semicircle_error(law, x), 4 * HALF_ULP, SHARE_ERROR)
+    if isinstance(law, GeneralizedMarchenkoPastur):
+        found, error = law.evaluate(x), float(HALF_ULP + law.structure.error.max())
+        share_error = SHARE_ERROR * law.forward.atoms.size**0.5
+        return Numbers(found.value, found.error, error, share_error, law.structure.notes)
+    assert isinstance(law, Convolution | Subordinated)
+    found = law.evaluate(x)
+    missing = abs(float(law.cdf(law.edges[-1])) - law.mass)
+    return Numbers(found.value, found.error, EDGE_ERROR, QUADRATURE_ERROR + 4 * missing)
 
 
 def predict_law(table: LawTable, tolerance: float, digits: int | None = None) -> LawPrediction:
@@ -153,17 +222,16 @@ def predict_law(table: LawTable, tolerance: float, digits: int | None = None) ->
         ToleranceNotMet: If a number is not known to the tolerance.
     """
     law = build_law(table)
+    closed = law if isinstance(law, Semicircle | GeneralizedMarchenkoPastur) else None
+    if digits and closed is None:
+        raise BadInput(
+            f"key 'theory.digits': value {digits}: family {table.family!r} is known in doubles only; expected a "
+            "tolerance, or family generalized-marchenko-pastur, marchenko-pastur or semicircle"
+        )
     x = points(law, table)
-    notes: tuple[str, ...] = ()
-    if isinstance(law, Semicircle):
-        density, relative = law.density(x), _semicircle_error(law, x)
-        edges_error = 4 * HALF_ULP
-    else:
-        found = law.evaluate(x)
-        density, relative = found.value, found.error
-        edges_error, notes = float(HALF_ULP + law.structure.error.max()), law.structure.notes
-    outliers = tuple(law.outlier(spike) for spike in table.spikes)
-    worst = max([float(np.max(relative, initial=0.0)), edges_error, *(o.error for o in outliers)])
+    found = _numbers(law, x)
+    outliers = tuple(closed.outlier(spike) for spike in table.spikes) if closed else ()
+    worst = max([float(np.max(found.density_error, initial=0.0)), found.edges_error, *(o.error for o in outliers)])
     if digits is None and not worst <= tolerance:
         raise ToleranceNotMet(
             f"the law's numbers are known to {worst:.1e} relative and {tolerance:.1e} was asked; "
@@ -171,16 +239,16 @@ def predict_law(table: LawTable, tolerance: float, digits: int | None = None) ->
         )
     return LawPrediction(
         x,
-        density,
-        relative * np.maximum(1.0, density),
+        found.density,
+        found.density_error * np.maximum(1.0, found.density),
         law.support,
-        edges_error * max(1.0, max(abs(edge) for edge in law.edges)),
+        found.edges_error * max(1.0, max(abs(edge) for edge in law.edges)),
         law.atoms,
         outliers,
         shares(law),
-        SHARE_ERROR * (1 if isinstance(law, Semicircle) else law.forward.atoms.size**0.5),
-        notes,
-        Digits(digits, *law.with_digits(digits, x, table.spikes)) if digits else None,
+        found.shares_error,
+        found.notes,
+        Digits(digits, *closed.with_digits(digits, x, table.spikes)) if digits and closed else None,
     )
 
 

@@ -12,20 +12,19 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-Family = Literal["generalized-marchenko-pastur", "marchenko-pastur", "semicircle"]
+from rmtfl.setup import LinkText
 
-#: Which keys each family reads beside x, spikes and size.
-READS: dict[str, tuple[str, ...]] = {
-    "generalized-marchenko-pastur": ("ratio", "atoms", "weights"),
-    "marchenko-pastur": ("ratio", "variance"),
-    "semicircle": ("variance", "centre"),
-}
+Simple = Literal["generalized-marchenko-pastur", "marchenko-pastur", "semicircle"]
+Family = Literal[Simple, "free-sum", "free-product", "random-features"]
 
-#: Keys that a family cannot do without.
-NEEDS: dict[str, tuple[str, ...]] = {
-    "generalized-marchenko-pastur": ("ratio", "atoms", "weights"),
-    "marchenko-pastur": ("ratio",),
-    "semicircle": (),
+#: Which keys each family needs, and which others it reads (beside x and size).
+KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "generalized-marchenko-pastur": (("ratio", "atoms", "weights"), ("spikes",)),
+    "marchenko-pastur": (("ratio",), ("variance", "spikes")),
+    "semicircle": ((), ("variance", "centre", "spikes")),
+    "free-sum": (("first", "second"), ()),
+    "free-product": (("first", "second"), ()),
+    "random-features": (("activation", "width_ratio", "ratio"), ()),
 }
 
 #: A plot needs hundreds of points; a million take a second.
@@ -59,24 +58,70 @@ def _points(value: object) -> object:
 Double = Annotated[float, BeforeValidator(double)]
 
 
+def _check_keys(table: BaseModel) -> None:
+    """Refuse keys that the table's family does not read, and the lack of one that it needs."""
+    family = str(table.family)  # type: ignore[attr-defined]
+    needs, optional = KEYS[family]
+    reads = (*needs, *optional)
+    for key in sorted({key for needed, others in KEYS.values() for key in (*needed, *others)}):
+        given = getattr(table, key, None) not in (None, ())
+        if given and key not in reads:
+            raise ValueError(f"key {key!r} is not read by family {family!r}, which reads {', '.join(reads)}")
+        if not given and key in needs:
+            raise ValueError(f"key {key!r} is missing: family {family!r} needs {', '.join(needs)}")
+
+
+class Part(BaseModel):
+    """One of the two laws of a free convolution.
+
+    Attributes:
+        family: One of the families that need no other law.
+        ratio: As in `LawTable`, like all the rest.
+        atoms: As there.
+        weights: As there.
+        variance: As there.
+        centre: As there.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    family: Simple
+    ratio: Double | None = None
+    atoms: tuple[Double, ...] | None = None
+    weights: tuple[Double, ...] | None = None
+    variance: Double | None = None
+    centre: Double | None = None
+
+    @model_validator(mode="after")
+    def _keys_of_the_family(self) -> Part:
+        _check_keys(self)
+        return self
+
+
 class LawTable(BaseModel):
     """One law, where its density is wanted, and its spikes.
 
     Attributes:
         family: `generalized-marchenko-pastur`, the eigenvalues of the p x p matrix Σ^{1/2} X X^T Σ^{1/2} /
             n with an atomic population; `marchenko-pastur`, the same with Σ = variance; `semicircle`, the
-            eigenvalues of a Wigner matrix.
-        ratio: p/n.
+            eigenvalues of a Wigner matrix; `free-sum`, those of A + U B U^T; `free-product`, those of
+            A^{1/2} U B U^T A^{1/2}, U Haar orthogonal; `random-features`, those of the N x N matrix
+            σ(W X) σ(W X)^T / n, W of shape N x d.
+        ratio: p/n; of random features N/n.
         atoms: Population eigenvalues.
         weights: Their masses, within 1e-12 of summing to 1.
         variance: Of the entries (Marchenko-Pastur) or of the law (semicircle); 1 unless given.
         centre: Mean of the semicircle; 0 unless given.
+        first: The law of A.
+        second: The law of B.
+        activation: σ, an expression in x; it is centred and scaled to unit variance.
+        width_ratio: N/d.
         x: Points, or how many, spread over the support's intervals.
         spikes: Population eigenvalues (for the semicircle: eigenvalues of the additive perturbation).
-        size: Dimension p of a simulated matrix; a list is not offered: sweep it.
+        size: Dimension p (of random features: N) of a simulated matrix; a list is not offered: sweep it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     family: Family
     ratio: Double | None = None
@@ -84,6 +129,10 @@ class LawTable(BaseModel):
     weights: tuple[Double, ...] | None = None
     variance: Double | None = None
     centre: Double | None = None
+    first: Part | None = None
+    second: Part | None = None
+    activation: LinkText | None = None
+    width_ratio: Double | None = None
     x: Annotated[int | tuple[Double, ...], BeforeValidator(_points)] = 200
     spikes: tuple[Double, ...] = ()
     size: int = Field(default=400, ge=20, le=20_000)
@@ -92,12 +141,5 @@ class LawTable(BaseModel):
     def _keys_of_the_family(self) -> LawTable:
         if 2 * len(self.spikes) >= self.size:
             raise ValueError(f"{len(self.spikes)} spikes in a matrix of size {self.size}; expected fewer than half")
-        parameters = ("ratio", "atoms", "weights", "variance", "centre")
-        reads, needs = READS[self.family], NEEDS[self.family]
-        for key in parameters:
-            given = getattr(self, key) is not None
-            if given and key not in reads:
-                raise ValueError(f"key {key!r} is not read by family {self.family!r}, which reads {', '.join(reads)}")
-            if not given and key in needs:
-                raise ValueError(f"key {key!r} is missing: family {self.family!r} needs {', '.join(needs)}")
+        _check_keys(self)
         return self

@@ -28,7 +28,7 @@ from rmtfl.errors import BadInput
 from rmtfl.laws.base import Evaluation, Floats, Interval, Law, real_or_complex
 from rmtfl.laws.forward import Indices
 from rmtfl.laws.generalized import moments_from_free_cumulants
-from rmtfl.laws.quadrature import distribution
+from rmtfl.laws.quadrature import Primitive
 from rmtfl.solve import Bracketed, Newton, Root, solve
 
 Complexes = NDArray[np.complex128]
@@ -234,11 +234,12 @@ class Subordinated(Law):
         return self.evaluate(x).value
 
     def cdf(self, x: ArrayLike) -> Floats:
-        """Return the distribution function, by Gauss-Legendre quadrature in the angle of each interval.
+        """Return the distribution function, by quadrature: to about 1e-12 unless bulks nearly touch."""
+        return self._primitive(x)
 
-        Accurate to about 1e-12 unless bulks nearly touch.
-        """
-        return distribution(self, x)
+    @cached_property
+    def _primitive(self) -> Primitive:
+        return Primitive(self)
 
 
 class SampleCovariance(Subordinated):

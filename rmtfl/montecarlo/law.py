@@ -7,6 +7,7 @@ predicts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -18,9 +19,12 @@ from rmtfl.montecarlo.threads import one_blas_thread
 
 Floats = NDArray[np.float64]
 
+#: Gaussian moments of an activation are taken up to here, at so many points on either side.
+REACH, MIDPOINTS = 12.0, 100_000
 
-class LawParameters(Protocol):
-    """What of a study's `[law]` table a simulation reads."""
+
+class Parameters(Protocol):
+    """The parameters of one ensemble."""
 
     family: Any
     ratio: float | None
@@ -28,6 +32,15 @@ class LawParameters(Protocol):
     weights: tuple[float, ...] | None
     variance: float | None
     centre: float | None
+
+
+class LawParameters(Parameters, Protocol):
+    """What of a study's `[law]` table a simulation reads."""
+
+    first: Any
+    second: Any
+    activation: Any
+    width_ratio: float | None
     spikes: tuple[float, ...]
     size: int
 
@@ -65,13 +78,48 @@ def wigner(size: int, variance: float, centre: float, rng: np.random.Generator) 
     return np.asarray((g + g.T) * np.sqrt(variance / (2 * size)) + centre * np.eye(size))
 
 
-def population(table: LawParameters) -> Floats:
-    """Return the p population eigenvalues of a table, spikes first (for the semicircle: of the perturbation)."""
-    spikes, rest = np.array(table.spikes, float), table.size - len(table.spikes)
+def rotation(size: int, rng: np.random.Generator) -> Floats:
+    """Return a Haar orthogonal matrix."""
+    q, r = np.linalg.qr(rng.standard_normal((size, size)))
+    return np.asarray(q * np.sign(np.diagonal(r)))
+
+
+def features(table: LawParameters, rng: np.random.Generator) -> Floats:
+    """Return σ(W X) σ(W X)^T / n, σ centred and of unit variance, W of shape N x d with rows of variance 1/d."""
+    assert table.ratio is not None and table.width_ratio is not None
+    n, d = samples(table.size, table.ratio), samples(table.size, table.width_ratio)
+    activation = table.activation.numpy()
+    # Gaussian moments by the midpoint rule: kinks and jumps cost 1e-5 at most, far below one draw's scatter.
+    nodes = (np.arange(-MIDPOINTS, MIDPOINTS) + 0.5) * (REACH / MIDPOINTS)
+    mass = np.exp(-(nodes**2) / 2)
+    mass /= mass.sum()
+    values = activation(nodes)
+    mean = float(mass @ values)
+    spread = float(mass @ (values - mean) ** 2) ** 0.5
+    inner = rng.standard_normal((table.size, d)) @ rng.standard_normal((d, n)) / math.sqrt(d)
+    data = (activation(inner) - mean) / spread
+    return np.asarray(data @ data.T / n)
+
+
+def population(table: Parameters, spikes: Sequence[float], size: int) -> Floats:
+    """Return the population eigenvalues of a table, spikes first (for the semicircle: of the perturbation)."""
+    first, rest = np.array(spikes, float), size - len(spikes)
     if table.family == "semicircle":
-        return np.concatenate([spikes, np.zeros(rest)])
+        return np.concatenate([first, np.zeros(rest)])
     variance = 1.0 if table.variance is None else table.variance
-    return np.concatenate([spikes, deal(table.atoms or (variance,), table.weights or (1.0,), rest)])
+    return np.concatenate([first, deal(table.atoms or (variance,), table.weights or (1.0,), rest)])
+
+
+def ensemble(table: Parameters, spikes: Sequence[float], size: int, rng: np.random.Generator) -> Floats:
+    """Return one matrix of a Wigner or sample-covariance ensemble, the i-th spike along the i-th axis."""
+    own = population(table, spikes, size)
+    if table.family == "semicircle":
+        variance = 1.0 if table.variance is None else table.variance
+        matrix = wigner(size, variance, table.centre or 0.0, rng)
+        matrix[np.diag_indices(size)] += own
+        return matrix
+    assert table.ratio is not None
+    return covariance(own, table.ratio, rng)
 
 
 def sample(table: LawParameters, rng: np.random.Generator) -> Floats:
@@ -81,13 +129,18 @@ def sample(table: LawParameters, rng: np.random.Generator) -> Floats:
         table: Family, parameters, spikes and size.
         rng: Where the randomness comes from.
     """
-    if table.family == "semicircle":
-        variance = 1.0 if table.variance is None else table.variance
-        matrix = wigner(table.size, variance, table.centre or 0.0, rng)
-        matrix[np.diag_indices(table.size)] += population(table)
-        return matrix
-    assert table.ratio is not None
-    return covariance(population(table), table.ratio, rng)
+    if table.family == "random-features":
+        return features(table, rng)
+    if table.first is None or table.second is None:
+        return ensemble(table, table.spikes, table.size, rng)
+    one, two = (ensemble(part, (), table.size, rng) for part in (table.first, table.second))
+    turn = rotation(table.size, rng)
+    two = turn @ two @ turn.T
+    if table.family == "free-sum":
+        return one + two
+    values, vectors = np.linalg.eigh(one)
+    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    return np.asarray(root @ two @ root)
 
 
 def observe(table: LawParameters, rng: np.random.Generator, device: Device = HOST) -> dict[str, Floats]:
@@ -122,6 +175,11 @@ def trial(setup: LawRow, seed: np.random.SeedSequence, *, device: str = "cpu") -
 
 def memory(setup: LawRow) -> int:
     """Return the bytes that one trial needs at its peak: the data, the matrix, its eigenvectors and workspaces."""
-    p = setup.law.size
-    columns = p if setup.law.ratio is None else samples(p, setup.law.ratio)
-    return 8 * (2 * p * columns + 5 * p * p)
+    table = setup.law
+    p = table.size
+    ratios = [part.ratio for part in (table, table.first, table.second) if part is not None and part.ratio is not None]
+    columns = max([p, *(samples(p, ratio) for ratio in ratios)])
+    if table.width_ratio is not None:
+        inner = samples(p, table.width_ratio)
+        return 8 * (2 * p * columns + inner * (p + columns) + 5 * p * p)
+    return 8 * (2 * p * columns + (5 if table.first is None else 9) * p * p)
