@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import make_interp_spline
 
 from rmtfl.gaussian import rule
 from rmtfl.links import Link, parse
@@ -27,6 +28,7 @@ from rmtfl.weights.statistics import Statistics
 
 Array = NDArray[np.float64]
 
+FINE, COARSE = 0.05, 400  # nodes of a spline: in units of the smoothing near a kink, and their number elsewhere
 KINKED_LEVEL = -2.0  # of the rule in h for a kinked activation, less that of the neuron: ξ smooths its jumps
 
 
@@ -124,11 +126,23 @@ def _kinked(setup: Setup, stats: Statistics, shift: float, frame: ReusedFrame, G
     spread = max(abs(shift) * stats.specific, 1e-12)
     own = (1 + shift * stats.c0 * stats.mu2) * h + shift * stats.phi * frame.grid.nodes[:, None] * inner
     mean = shift * stats.mu1 * G[:, :, None] + own
-    found = slopes.moments(slope, mean, np.asarray(spread))
-    itself = found.mean**2 + spread**2 * found.linear**2 + found.rest
-    xi = spread * found.linear * np.sign(shift) * stats.specific
-    one, *others = (v @ weight for v in (found.mean, found.mean * h, xi, found.mean * inner, itself))
+    average, linear, itself = _tabulated(slope, mean, spread)
+    xi = spread * linear * np.sign(shift) * stats.specific
+    one, *others = (v @ weight for v in (average, average * h, xi, average * inner, itself))
     return np.array([one, *others[:-1], others[-1] - one**2])
+
+
+def _tabulated(slope: Link, mean: Array, spread: float) -> Array:
+    """(E σ', E[t σ']/√τ, E σ'²) at N(mean, spread²), a spline between means that are dense where kinks are smoothed."""
+    low, high = mean.min() - spread, mean.max() + spread
+    offsets = np.arange(-REACH, REACH + FINE / 2, FINE) * spread
+    near = [cut + offsets for cut in slope.breakpoints]
+    nodes = np.unique(np.concatenate([np.linspace(low, high, COARSE), *near]))
+    nodes = nodes[(nodes >= low) & (nodes <= high)]
+    nodes = nodes[np.concatenate([[True], np.diff(nodes) > 1e-3 * FINE * spread])]
+    found = slopes.moments(slope, nodes, np.asarray(spread))
+    values = np.column_stack([found.mean, found.linear, found.mean**2 + (spread * found.linear) ** 2 + found.rest])
+    return np.asarray(np.moveaxis(make_interp_spline(nodes, values, k=3)(mean), -1, 0))
 
 
 def square(link: Link) -> Link:
