@@ -413,7 +413,7 @@ def _law_panel(axes: Axes, result: RowResult, draws: Trials) -> None:
         if outlier["location"] is not None:
             place = float(outlier["location"])
             axes.axvline(place, color=PREDICTED, linewidth=1.0, linestyle="--")
-            simulated = draws["locations"][:MOST_DRAWS, i]
+            simulated = draws["locations"][:MOST_DRAWS, i] if "locations" in draws else np.empty(0)
             axes.plot(simulated, np.full(len(simulated), top / 2), "o", color=SIMULATED, markersize=3, alpha=0.5)
     axes.set(xlabel="eigenvalue", ylabel="density", ylim=(0, top))
     axes.set_title(result.row.label, loc="left")

@@ -12,8 +12,8 @@ modules that predict, simulate and draw need not know one another. What each fun
 - diagnostics(setup, prediction, trials) yields the `rmtfl.compare.Finding`s shown of one simulated row, and
   rates(rows) those of a study, from its `rmtfl.compare.RowResult`s;
 - statement(setups) yields paragraphs of text: what a study claims;
-- draw(arrays, setup, eigenvalues) turns a user's arrays into trials; a matrix belongs to a row whose setup has its shape
-  as `matrix_shape`;
+- draw(arrays, setup, eigenvalues) turns a user's arrays into trials; a matrix belongs to a row whose setup has its
+  shape as `matrix_shape`;
 - figure(results, trials, page) returns a matplotlib figure of a whole study, for a screen or for print.
 """
 
@@ -45,7 +45,7 @@ Role = Literal[
 
 @dataclass(frozen=True)
 class Observable:
-    """One observable: every field is 'module:name', or None where it is not offered.
+    """One observable: every role is 'module:name', or None where it is not offered.
 
     Attributes:
         model: the pydantic model of a row; its fields are the tables of the study file.
@@ -54,6 +54,7 @@ class Observable:
         trial: one simulated draw.
         devices: whether it can be drawn on other devices than the CPU with numpy.
         memory: what it needs.
+        size: the key that sets how much that is.
         quantities: what is compared with what.
         diagnostics: what is shown of a row beside that.
         rates: what is shown of a study.
@@ -71,6 +72,7 @@ class Observable:
     trial: str | None = None
     devices: bool = False
     memory: str | None = None
+    size: str = "sizes.width"
     quantities: str | None = None
     diagnostics: str | None = None
     rates: str | None = None
@@ -143,6 +145,7 @@ _ALL = (
         summary="rmtfl.kernel.summary:summary",
         trial="rmtfl.montecarlo.galerkin:trial",
         memory="rmtfl.montecarlo.galerkin:memory",
+        size="kernel.dimension",
         quantities="rmtfl.kernel.compare:kernel_quantities",
         figure="rmtfl.figures_kernel:kernel_figure",
     ),
@@ -153,6 +156,7 @@ _ALL = (
         summary="rmtfl.kernel.summary:matrix_summary",
         trial="rmtfl.montecarlo.kernel:matrix_trial",
         memory="rmtfl.montecarlo.kernel:matrix_memory",
+        size="kernel.samples",
         quantities="rmtfl.kernel.compare:matrix_quantities",
         draw="rmtfl.kernel.compare:matrix_draw",
         figure="rmtfl.figures_kernel:kernel_matrix_figure",
@@ -164,6 +168,7 @@ _ALL = (
         summary="rmtfl.kernel.summary:curve_summary",
         trial="rmtfl.montecarlo.kernel:regression_trial",
         memory="rmtfl.montecarlo.kernel:regression_memory",
+        size="kernel.samples",
         quantities="rmtfl.kernel.compare:curve_quantities",
         figure="rmtfl.figures_kernel:learning_curve_figure",
     ),
@@ -198,8 +203,10 @@ _ALL = (
         trial="rmtfl.montecarlo.law:trial",
         devices=True,
         memory="rmtfl.montecarlo.law:memory",
+        size="law.size",
         quantities="rmtfl.laws.compare:quantities",
         diagnostics="rmtfl.laws.compare:diagnostics",
+        draw="rmtfl.laws.draw:draw",
         figure="rmtfl.figures:law_figure",
     ),
 )

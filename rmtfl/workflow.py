@@ -95,7 +95,7 @@ def validate(
     predictions = predict_rows(study)
     needs = {row.label: memory(row.setup) for row in study.simulable}
     if scheduler is None:
-        workers = fitting_workers(needs, workers, device=place)
+        workers = fitting_workers(needs, workers, device=place, key=study.kind.size)
     with Store.open(path, study, force=force, device=kind(device)) as store:
         if store.moved_aside:
             watcher.remark(f"the old store is kept as {store.moved_aside}")

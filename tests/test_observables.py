@@ -11,9 +11,8 @@ from rmtfl.errors import BadInput
 from rmtfl.observables import OBSERVABLES
 from rmtfl.setup import Table
 
-ROLES = [
-    field.name for field in fields(next(iter(OBSERVABLES.values()))) if field.name not in ("name", "model", "devices")
-]
+NO_ROLES = ("name", "model", "devices", "size")
+ROLES = [field.name for field in fields(next(iter(OBSERVABLES.values()))) if field.name not in NO_ROLES]
 
 
 @pytest.mark.parametrize("name", OBSERVABLES)

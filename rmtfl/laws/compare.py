@@ -208,6 +208,8 @@ def _column(trials: Draws, name: str, index: int) -> tuple[float, ...]:
 
 def _own(prediction: Mapping[str, Any], trials: Draws) -> Floats:
     """The outliers' eigenvalues, (trials, outliers)."""
+    if "locations" not in trials:
+        return np.empty((len(trials["eigenvalues"]), 0))
     outside = [i for i, outlier in enumerate(prediction["outliers"]) if outlier["location"] is not None]
     return np.asarray(trials["locations"])[:, outside]
 

@@ -24,6 +24,11 @@ class LawSetup(Table):
     law: LawTable
     theory: Accuracy = Accuracy()
 
+    @property
+    def matrix_shape(self) -> tuple[int, int]:
+        """Of the matrix whose eigenvalues follow the law."""
+        return self.law.size, self.law.size
+
 
 def predict(setup: LawSetup) -> LawPrediction:
     """Density, edges and outliers; raises as `rmtfl.laws.predict.predict_law` does."""

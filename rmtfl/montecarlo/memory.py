@@ -14,7 +14,11 @@ LIBRARY = 400 * 2**20  # the same with torch, or a GPU's context: 290 MiB seen w
 
 
 def fitting_workers(
-    needs: Mapping[str, int], workers: int | None = None, available: int | None = None, device: Device = HOST
+    needs: Mapping[str, int],
+    workers: int | None = None,
+    available: int | None = None,
+    device: Device = HOST,
+    key: str = "sizes.width",
 ) -> int:
     """How many worker processes to use: what is asked for, else one a core as far as memory allows, or one a GPU.
 
@@ -23,6 +27,7 @@ def fitting_workers(
         workers: as asked for; None leaves it to the machine.
         available: bytes; None asks the machine, or the device that has a memory of its own.
         device: where the trials run.
+        key: of the study, which sets how much a trial needs.
 
     Raises:
         BadInput: if one trial, or as many as were asked for at once, would not fit; the message names the numbers.
@@ -36,7 +41,7 @@ def fitting_workers(
     of_row = f" ({label})" if label else ""
     if need > free:
         raise BadInput(
-            f"key 'sizes.width': one trial{of_row} needs {shown_bytes(need)} of memory and {shown_bytes(free)} is "
+            f"key '{key}': one trial{of_row} needs {shown_bytes(need)} of memory and {shown_bytes(free)} is "
             f"free{where}; expected sizes that fit"
         )
     process = PROCESS if device is HOST else LIBRARY
