@@ -119,8 +119,8 @@ def predict(setup: FeaturesSetup) -> FeaturesPrediction:
         spiked, grow = _limit(setup, training, stats, target)
         outliers = _named(spiked.outliers(), None, stats, uncentred)
     else:
-        spiked = _finite(setup, training, target, FINE)
-        coarse = _finite(setup, training, target, COARSE).outliers()
+        spiked = _finite(setup, training, stats, target, FINE)
+        coarse = _finite(setup, training, stats, target, COARSE).outliers()
         outliers = _named(spiked.outliers(), coarse, stats, uncentred)
         grow = None
         if training.training.steps == 1:
@@ -135,10 +135,11 @@ def _target(link: Link) -> Array:
     return np.asarray(hermite.coefficients(link, np.ones(1), TARGET_TERMS)[:, 0])
 
 
-def _finite(setup: FeaturesSetup, training: Setup, target: Array, accuracy: Accuracy) -> Spiked:
+def _finite(setup: FeaturesSetup, training: Setup, stats: Statistics, target: Array, accuracy: Accuracy) -> Spiked:
     operator = feature_operator(training.network.activation, trained(training, accuracy))
     sizes = training.sizes
-    return spikes.finite_width(operator, target, int(sizes.width), sizes.dimension, setup.fresh)
+    holding = spikes.output_holding(training, stats)
+    return spikes.finite_width(operator, target, int(sizes.width), sizes.dimension, setup.fresh, holding)
 
 
 def _limit(

@@ -7,7 +7,9 @@ eigenvalue outside the bulk is where one of
 
     ñ x D^{1/2} Gram D^{1/2},    x = −Q(z),
 
-passes 1 (theory/features.md, `features.spikes`). `finite_width` keeps the step sizes finite, `limit` lets s → 0.
+passes 1 (theory/features.md, `features.spikes`). With the squared loss the network's own output holds the linear part
+back along ā, by a relative order s, which D then has as a rank-one part (`features.output`). `finite_width` keeps the
+step sizes finite, `limit` lets s → 0.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from scipy.optimize import brentq
 
 from rmtfl.features.bulk import Bulk, Point
 from rmtfl.features.operator import FeatureOperator
+from rmtfl.setup import Setup
+from rmtfl.weights.statistics import Statistics
 
 Array = NDArray[np.float64]
 
@@ -62,6 +66,8 @@ class Spiked:
         masses: D at a point of the bulk, shape (k,).
         label: √ñ times the mean product of each with the label.
         one: √ñ times the mean of each.
+        held: q(a) ā in the functions of a neuron, along which the network's own output holds the linear part back.
+        holding: 1 − Π(1 − s_t μ₁²)², by how much.
     """
 
     bulk: Bulk
@@ -69,6 +75,8 @@ class Spiked:
     masses: Callable[[Point], Array]
     label: Array
     one: Array
+    held: Array
+    holding: float
 
     def outliers(self) -> list[Spike]:
         """The eigenvalues above the bulk, descending."""
@@ -86,7 +94,16 @@ class Spiked:
 
     def _matrix(self, point: Point) -> Array:
         """The matrix x L^T D L, whose eigenvalues are those of x D^{1/2} gram D^{1/2}."""
-        return np.asarray(point.x * (self._factor.T * self.masses(point)) @ self._factor)
+        image = self._factor.T @ self._held(point)
+        whole = (self._factor.T * self.masses(point)) @ self._factor
+        return np.asarray(point.x * (whole - np.multiply.outer(image, image)))
+
+    def _held(self, point: Point) -> Array:
+        """The vector h of D − h h^T, which is D where the output holds nothing back."""
+        rate = self.bulk.sample_ratio * point.x
+        strength = self.holding * rate / (self.bulk.width_ratio * (1 - rate * point.linear))
+        loaded = self.masses(point) * self.held
+        return np.asarray(loaded * math.sqrt(strength / (1 + strength * float(loaded @ self.held))))
 
     def _spike(self, index: int, edge: Point) -> Spike:
         def excess(log_x: float) -> float:
@@ -99,8 +116,9 @@ class Spiked:
         log_x = float(brentq(excess, low, high, xtol=ROOT))
         point = self._point(log_x)
         _, vectors = np.linalg.eigh(self._matrix(point))
-        # The neurons' function is √x D^{1/2} L times the eigenvector, for an eigenvalue of 1.
-        function = math.sqrt(point.x) * self.masses(point) * (self._factor @ vectors[:, index])
+        # The neurons' function is √x (D − h h^T) L times the eigenvector, for an eigenvalue of 1.
+        image, held = self._factor @ vectors[:, index], self._held(point)
+        function = math.sqrt(point.x) * (self.masses(point) * image - held * float(held @ image))
         squares = point.x**2 * np.array([float(function @ self.label) ** 2, float(function @ self.one) ** 2])
 
         def slope(difference: float) -> float:
@@ -120,6 +138,17 @@ class Spiked:
         return point
 
 
+def output_holding(setup: Setup, stats: Statistics) -> float:
+    """1 − Π(1 − s_t μ₁²)² for the squared loss, 0 for the correlation loss (theory/features.md, `features.output`)."""
+    if setup.training.loss != "squared":
+        return 0.0
+    width = int(setup.sizes.width)
+    kept = 1.0
+    for step in range(setup.training.steps):
+        kept *= 1 - setup.training.step_size(step, width) * stats.mu1**2
+    return 1 - kept**2
+
+
 def layer_masses(weight: Array, curved: Array, frame: int) -> Callable[[Point], Array]:
     """D of a layer: its neurons, their components along the directions of training, and the norms of their rows.
 
@@ -136,7 +165,9 @@ def layer_masses(weight: Array, curved: Array, frame: int) -> Callable[[Point], 
     return masses
 
 
-def finite_width(operator: FeatureOperator, target: Array, width: float, dimension: float, samples: float) -> Spiked:
+def finite_width(
+    operator: FeatureOperator, target: Array, width: float, dimension: float, samples: float, holding: float
+) -> Spiked:
     """The spikes of a layer.
 
     Args:
@@ -145,6 +176,7 @@ def finite_width(operator: FeatureOperator, target: Array, width: float, dimensi
         width: N.
         dimension: d.
         samples: ñ, of fresh ones.
+        holding: as in `Spiked`.
     """
     neurons = operator.neurons
     count, frame = neurons.a.size, neurons.mean.shape[1]
@@ -165,6 +197,8 @@ def finite_width(operator: FeatureOperator, target: Array, width: float, dimensi
         masses=layer_masses(neurons.weight, curved, frame),
         label=math.sqrt(samples) * np.concatenate([operator.against_target(target), along, target[:1]]),
         one=math.sqrt(samples) * np.concatenate([operator.coefficients[0], np.zeros(frame), [1.0]]),
+        held=np.concatenate([operator.linear * neurons.a, np.zeros(frame + 1)]),
+        holding=holding,
     )
 
 
@@ -208,4 +242,4 @@ def limit(
         load = float(point.load[0])
         return np.array([load, point.linear, load, ratio * curve**2 * load] if free else [load, point.linear])
 
-    return Spiked(bulk, gram, masses, label, one)
+    return Spiked(bulk, gram, masses, label, one, held=np.zeros(label.size), holding=0.0)  # s → 0

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rmtfl.features.bulk import Bulk
 from rmtfl.features.neurons import Accuracy, trained
 from rmtfl.features.operator import feature_operator
-from rmtfl.features.spikes import Spiked, layer_masses
+from rmtfl.features.spikes import Spiked, layer_masses, output_holding
 from rmtfl.setup import Setup
 from rmtfl.weights import conditional
 from rmtfl.weights.rows import FIELDS, Resolution, ReusedFrame
@@ -62,4 +62,6 @@ def training_batch(setup: Setup, stats: Statistics, accuracy: Accuracy) -> Spike
         masses=layer_masses(neurons.weight, curved, len(across)),
         label=scale * (functions @ (root * label)),
         one=scale * (functions @ root),
+        held=np.concatenate([operator.linear * neurons.a, np.zeros(len(across) + 1)]),
+        holding=output_holding(setup, stats),
     )

@@ -110,7 +110,7 @@ def test_error_covers_a_finer_resolution():
     setup = row(400, "relu(x)", batches="reused", **TWO)
     training = setup.trained
     target = module._target(training.data.target)
-    finest = module._finite(setup, training, target, Accuracy(0.05, 1, 100_000)).outliers()
+    finest = module._finite(setup, training, statistics(training), target, Accuracy(0.05, 1, 100_000)).outliers()
     for outlier, fine in zip(predict(setup).outliers, finest, strict=True):
         assert abs(outlier.location - fine.location) <= outlier.error
         assert abs(outlier.alignment - fine.alignment) <= outlier.alignment_error
@@ -135,3 +135,23 @@ def test_row_norms_on_a_reused_batch_neuron_by_neuron(activation):
         found.append(squares)
     error = np.std(found, axis=0, ddof=1) / np.sqrt(len(found))
     assert np.all(np.abs(np.mean(found, axis=0) - predicted) < 4 * error + 0.005 * predicted)
+
+
+def test_the_output_holds_the_linear_part_back():
+    # Of relative order s = η/√N at α = 0; the fluctuation of the mean of ā², the largest, is regressed out.
+    setup = row(96, "tanh(x)", "softplus(x)", (0,), (2,), width_ratio="1/2", centre=True)
+    values, squares = [], []
+    for seed in SeedSequence(6).spawn(160):
+        values.append(trial(setup, seed)["eigenvalues"][0])
+        squares.append(np.mean(weights.stream(seed, 0).standard_normal(96) ** 2) - 1)
+    slope = np.polyfit(squares, values, 1)[0]
+    rest = np.array(values) - slope * np.array(squares)
+    error = rest.std(ddof=2) / np.sqrt(rest.size)
+    (outlier,) = predict(setup).outliers
+    (without,) = predict(setup.model_copy(update={"training": _correlation(setup)})).outliers
+    assert abs(rest.mean() - outlier.location) < 3 * error + 0.005 * outlier.location
+    assert without.location > 1.03 * outlier.location
+
+
+def _correlation(setup):
+    return setup.training.model_copy(update={"loss": "correlation"})
