@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -22,7 +23,7 @@ FLOAT_DIGITS = 15
 SHOWN_SPIKES = 1e-3  # relative accuracy of spikes that nothing depends on
 EXPANDED_STEPS = 2  # more have no expansion in leading order
 RECURSION_TOLERANCE = 1e-3  # of more steps where the study asks for none: its default is out of their reach
-NO_LEADING_ORDER = FiniteRank(*np.zeros((4, 0)))
+NO_SPIKES = FiniteRank(*np.zeros((4, 0)))
 
 
 def predict(setup: Setup) -> WeightsPrediction | LimitPrediction:
@@ -78,10 +79,15 @@ def _finite(setup: Setup) -> WeightsPrediction:
     # A step of order one has no expansion: all its terms are as large.
     small = HALF not in setup.training.alpha
     found = threshold(*setup.training.alpha) if small else None
-    leading = leading_order(setup) if small and setup.training.steps <= EXPANDED_STEPS else NO_LEADING_ORDER
-    rank = leading if setup.theory.order == "leading" else finite_rank(setup, _tolerance(setup))
+    leading = leading_order(setup) if small and setup.training.steps <= EXPANDED_STEPS else NO_SPIKES
+    try:
+        rank = leading if setup.theory.order == "leading" else finite_rank(setup, _tolerance(setup))
+    except ToleranceNotMet:
+        if not deformed:
+            raise
+        rank = NO_SPIKES  # they are only shown
     if deformed:
-        bulk, outliers = deformed_bulk(setup, float(max(rank.strengths, default=0.0)))
+        bulk, outliers = deformed_bulk(setup, float(max(rank.strengths, default=_farthest(setup))))
     else:
         rigid = RigidBulk(float(setup.sizes.psi))
         bulk, outliers = Bulk(rigid.lower, rigid.upper, rigid.upper), tuple(_outliers(rank, rigid))
@@ -101,6 +107,12 @@ def _finite(setup: Setup) -> WeightsPrediction:
         psi=float(setup.sizes.psi),
         step_sizes=tuple(setup.training.step_size(t, int(setup.sizes.width)) for t in range(setup.training.steps)),
     )
+
+
+def _farthest(setup: Setup) -> float:
+    """About how strong a spike could be."""
+    width = int(setup.sizes.width)
+    return math.sqrt(width) * sum(setup.training.step_size(t, width) for t in range(setup.training.steps))
 
 
 def _outliers(rank: FiniteRank, bulk: RigidBulk) -> Iterator[Outlier]:

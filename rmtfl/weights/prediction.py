@@ -15,11 +15,12 @@ Number = float | str
 
 @dataclass(frozen=True)
 class Bulk:
-    """The bulk of the singular values: its edges, and the typical top bulk singular value."""
+    """The bulk of the singular values: its edges, the typical top bulk singular value, and their numerical error."""
 
     lower: Number
     upper: Number
     top: Number
+    error: Number = 0.0
 
 
 @dataclass(frozen=True)

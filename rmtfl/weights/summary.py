@@ -9,6 +9,7 @@ from typing import Any
 from rmtfl.outliers import RigidBulk
 from rmtfl.setup import Setup
 from rmtfl.tables import Column, Measured, Sheet, measured
+from rmtfl.weights.compare import HEAVY_TAIL, label_kurtosis
 
 
 def summary(setup: Setup, prediction: Mapping[str, Any]) -> Sheet:
@@ -63,7 +64,13 @@ def _finite(setup: Setup, prediction: Mapping[str, Any]) -> Sheet:
     reason = "outliers are those of the deformed bulk"
     if not deformed:
         reason = f"a spike above {RigidBulk(float(setup.sizes.psi)).threshold:.6g} gives an outlier"
-    return Sheet(columns, tuple(lines), (_headline(prediction), f"{reason}; alignment is a squared overlap"))
+    notes = [_headline(prediction), f"{reason}; alignment is a squared overlap"]
+    if deformed and label_kurtosis(setup) > HEAVY_TAIL:
+        notes.append(
+            f"heavy-tailed labels, E y⁴/(E y²)² = {label_kurtosis(setup):.3g}: single samples make the top of the "
+            "bulk, and a draw's may be a quarter off what is typical"
+        )
+    return Sheet(columns, tuple(lines), tuple(notes))
 
 
 def _limit(prediction: Mapping[str, Any]) -> Sheet:

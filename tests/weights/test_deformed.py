@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.random import SeedSequence
 
+import rmtfl.weights
 from rmtfl.errors import BadInput, ToleranceNotMet
 from rmtfl.laws.generalized import GeneralizedMarchenkoPastur
 from rmtfl.laws.marchenko_pastur import marchenko_pastur
@@ -315,6 +316,28 @@ class TestVerdict:
         case = setting("tanh(x)", "He3(x)", width=300)
         quantities = {q.name: q for q in compare.quantities(case, predict(case).as_json(), {})}
         assert "heavy-tailed" in quantities["top of the bulk"].reason
+        assert "heavy-tailed" in summary.summary(case, predict(case).as_json()).notes[-1]
+
+    def test_spikes_that_are_out_of_reach_are_left_out(self, monkeypatch):
+        case = setting(width=300)
+        known = predict(case)
+
+        def refuse(*_):
+            raise ToleranceNotMet("too much work")
+
+        monkeypatch.setattr(rmtfl.weights, "finite_rank", refuse)
+        found = predict(case)
+        assert found.spikes == ()
+        assert found.outliers[0].location == pytest.approx(known.outliers[0].location)
+        with pytest.raises(ToleranceNotMet):
+            rigid(case)
+
+    def test_the_top_has_an_error_that_nodes_explain(self):
+        case = setting("tanh(x+7/10)", "tanh(x)", (1.0, 1.0), width=300)
+        found = predict(case)
+        assert 0 < found.bulk.error < 0.02
+        built = two_steps.Independent(case, statistics(case), two_steps.OTHER)
+        assert abs(branch.follow(built, 30.0).edge - found.bulk.upper) <= found.bulk.error
 
 
 def test_rigid_bulk_stays_the_default():

@@ -60,6 +60,7 @@ class Accuracy:
 
 
 FINE = Accuracy(nodes.GROWTH, 5, 2e-3, 12)
+OTHER = Accuracy(0.14, 4, 4e-3, 8)
 COARSE = Accuracy(nodes.COARSE, 4, 5e-3, 6)
 CUTOFF, RANK = 1e-6, 12  # of what costs no blocks
 GOLDEN, PLASTIC = 0.6180339887498949, 0.7548776662466927  # steps of lattices: inverse roots of x² = x + 1, x³ = x + 1

@@ -57,6 +57,7 @@ class Accuracy:
 
 
 FINE = Accuracy(nodes.GROWTH, 4, 2e-3, 0.5)
+OTHER = Accuracy(nodes.GROWTH, 3, 2e-3, 0.8)
 COARSE = Accuracy(nodes.COARSE, 3, 1e-2, 0.25)
 
 
