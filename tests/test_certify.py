@@ -8,6 +8,7 @@ import pytest
 import sympy as sp
 
 from rmtfl import certify
+from rmtfl.certify import balls, gaussian, law
 from rmtfl.errors import BadInput, ToleranceNotMet
 from rmtfl.laws.generalized import GeneralizedMarchenkoPastur
 from rmtfl.links import parse
@@ -168,8 +169,8 @@ def test_a_wrong_claim_does_not_pass():
 
 @pytest.mark.parametrize("off", ["1e-12", "0.5"])
 def test_a_point_that_is_not_critical_is_not_certified(monkeypatch, off):
-    honest = certify.precise.critical_point
-    monkeypatch.setattr(certify.precise, "critical_point", lambda *args: honest(*args) * (1 + mpmath.mpf(off)))
+    honest = law.precise.critical_point
+    monkeypatch.setattr(law.precise, "critical_point", lambda *args: honest(*args) * (1 + mpmath.mpf(off)))
     with pytest.raises(ToleranceNotMet):
         certify.edges(*TWO, 30)
 
@@ -177,8 +178,8 @@ def test_a_point_that_is_not_critical_is_not_certified(monkeypatch, off):
 def test_the_tail_is_inside_the_enclosure():
     # Integrated to 2 only, E[h relu(h)] = 1/2 is missed by 0.13: the bound on the rest must own up to it.
     link = parse("relu(x)")
-    with certify._precision(100):
-        ball = certify._gaussian_integral(link.pieces, link.kinks, 1, 100, reach=2)
-        assert ball.contains(certify._ball(Fraction(1, 2)))
-        assert not ball.mid().contains(certify._ball(Fraction(1, 2)))
+    with balls.precision(100):
+        ball = gaussian._gaussian_integral(link.pieces, link.kinks, 1, 100, reach=2)
+        assert ball.contains(balls.exactly(Fraction(1, 2)))
+        assert not ball.mid().contains(balls.exactly(Fraction(1, 2)))
         assert 0.01 < float(ball.rad()) < 0.5
