@@ -77,9 +77,13 @@ def _left_residuals(gram: Callable[[int, int], Any], present: list[bool]) -> lis
     norms = []
     for k in range(len(present)):
         kept = [*(j for j in range(k) if present[j]), k]
-        found, _ = _residuals(lambda i, j, kept=kept: gram(kept[i], kept[j]), [0] * len(kept), len(kept))
+        found, _ = _residuals(_among(gram, kept), [0] * len(kept), len(kept))
         norms.append(found[-1])
     return norms
+
+
+def _among(gram: Callable[[int, int], Any], kept: list[int]) -> Callable[[int, int], Any]:
+    return lambda i, j: gram(kept[i], kept[j])
 
 
 def _residuals(gram: Callable[[int, int], Any], along: list[Any], count: int) -> tuple[list[Any], list[Any]]:
