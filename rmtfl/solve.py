@@ -80,6 +80,10 @@ class FixedPoint:
     map: Callable[[Array], Array]
     project: Callable[[Array], Array] = field(default=lambda x: x)
 
+    def size(self, x: Array, index: Array) -> Array:
+        """Return the scale that a step at x is measured against: one for all entries."""
+        return np.full(index.shape, np.max(np.abs(x), initial=0.0))
+
 
 @dataclass(frozen=True)
 class State:
@@ -278,7 +282,7 @@ class Anderson:
 
 def _accept(problem: FixedPoint, state: State, new: Array, change: Array, tolerance: float) -> State:
     finite = bool(np.isfinite(new).all() and np.isfinite(change).all())
-    scale = np.max(np.abs(new), initial=0.0)
+    scale = problem.size(new, np.arange(new.size)).max(initial=0.0)
     relative = float(np.max(np.abs(change), initial=0.0) / (scale if scale > 0 else 1.0)) if finite else np.inf
     return replace(
         state,
@@ -336,11 +340,7 @@ def solve(
             f"entries: the worst relative correction is {np.max(state.error):.1e} and {tolerance:.1e} "
             f"was asked; {solver.remedy}"
         )
-    scale = np.abs(state.value) if isinstance(problem, FixedPoint) else None
-    if scale is None:
-        scale = problem.size(state.value, np.arange(state.value.size))  # type: ignore[union-attr]
-    else:
-        scale = np.full(state.value.shape, np.max(scale, initial=0.0))
+    scale = problem.size(state.value, np.arange(state.value.size))
     with np.errstate(invalid="ignore"):
         error = state.error * np.where(scale > 0, scale, 1.0)
     return Solution(state.value, error, status, converged, steps, state.evaluations)
