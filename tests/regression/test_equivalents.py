@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from rmtfl.features.neurons import Neurons
 from rmtfl.laws.random_features import coupled_transform
 from rmtfl.links import parse
 from rmtfl.regression.equivalents import Errors, Regression
@@ -84,3 +87,25 @@ def test_a_sign_of_the_second_layer_is_nothing_to_an_odd_activation() -> None:
         found.append(regression.errors(300, 0.1, regression.resolvent(300, 0.1)))
     assert found[0].mse == pytest.approx(found[1].mse, rel=1e-7)
     assert found[0].training == pytest.approx(found[1].training, rel=1e-7)
+
+
+def test_the_separation_may_be_written_in_any_basis() -> None:
+    setup = setting(activation="tanh(x + 7/10)", target="x + He2(x)/2").trained(1)
+    found = features(setup.network.activation, setup.data.target, layer(setup, 24, 0), 0.0, 1e-2)
+    rank = found.linear_left.shape[1]
+    turn = np.eye(rank) + np.random.default_rng(2).uniform(-0.3, 0.3, (rank, rank))
+    other = replace(found, linear_left=found.linear_left @ turn, linear_right=np.linalg.solve(turn, found.linear_right))
+    here, there = (Regression(f, 0.1, 400, 1.0) for f in (found, other))
+    errors = [regression.errors(300, 0.1, regression.resolvent(300, 0.1)) for regression in (here, there)]
+    assert rank > 1
+    assert errors[1].mse == pytest.approx(errors[0].mse, rel=1e-7)
+    assert errors[1].training == pytest.approx(errors[0].training, rel=1e-7)
+
+
+def test_the_equivalent_of_a_square_has_a_closed_form() -> None:
+    neurons = Neurons(np.array([-1.0, 1.0]), np.array([0.5, 0.5]), np.array([[0.3], [0.8]]), np.array([1.7, 0.6]))
+    found = features(parse("x**2"), parse("x"), neurons, 0.0, 1e-9)
+    centre = neurons.mean @ found.coordinates
+    assert found.mean_left @ found.mean_right == pytest.approx(centre**2 + neurons.spread[:, None] ** 2, rel=1e-7)
+    assert found.linear_left @ found.linear_right == pytest.approx(2 * centre, abs=1e-8)
+    assert found.rest == pytest.approx(np.broadcast_to(2 * neurons.spread[:, None] ** 4, found.rest.shape), rel=1e-6)
