@@ -244,7 +244,7 @@ def _update(
 
 
 def samples(setup: Setup, accuracy: Accuracy) -> Samples:
-    """The n quantiles of z, some of the noise to each, and `accuracy.each` of g to each of these."""
+    """The n quantiles of z, some of the noise to each, and up to `accuracy.each` of g to each of these."""
     u, weight = nodes.ranks(setup.sizes.samples, accuracy.growth)
     z, noise = nodes.gaussian(u), float(setup.data.noise)
     z /= np.sqrt(weight @ z**2)
@@ -258,13 +258,13 @@ def samples(setup: Setup, accuracy: Accuracy) -> Samples:
         epsilon = nodes.gaussian(_ranks(weight, PLASTIC)) * np.sqrt(weight)
         epsilon = (epsilon - known @ np.linalg.lstsq(known, epsilon)[0]) / np.sqrt(weight)
         y = y + noise / np.sqrt(weight @ epsilon**2) * epsilon
-    half = accuracy.each // 2
+    half = max(1, accuracy.each // (4 if noise else 2))  # with noise there are more labels to spread g over
     # With both signs of g: the rank u of |g| is the rank (1 + u)/2 of g.
     positive = nodes.gaussian((1 + _ranks(np.repeat(weight / half, half), GOLDEN)) / 2).reshape(-1, half)
     g = np.concatenate([positive, -positive], axis=1)
-    each = np.repeat(weight[:, None] / accuracy.each, accuracy.each, axis=1)
+    each = np.repeat(weight[:, None] / (2 * half), 2 * half, axis=1)
     g /= np.sqrt(np.sum(each * g**2))
-    return Samples(y, np.repeat(z[:, None], accuracy.each, axis=1), g, each)
+    return Samples(y, np.repeat(z[:, None], 2 * half, axis=1), g, each)
 
 
 def _ranks(weight: Array, step: float) -> Array:
