@@ -16,16 +16,16 @@ from tests.features.cases import row
 
 TWO = {"alpha": ("3/10", "3/10"), "scale": (2, 2)}
 SETTINGS = {
-    "one step": row(300, noise="1/2", sample_ratio="3/2", width_ratio="3/4"),
-    "one step, a mean in the labels": row(300, target="relu(x)", scale=(2,), samples=2),
-    "two steps, independent": row(300, "softplus(x)", "relu(x)", **TWO),
-    "two steps, reused": row(300, "relu(x)", batches="reused", **TWO),
-    "norms of rows and samples": row(400, "3/5*x + 1/2*(x**2 - 1)", "x", (0,), (3,), width_ratio="1/2", samples=1),
-    "labels that are their square": row(400, "4/5*x + 2/5*(x**2-1)", "x**2/2 + x", (0,), (2,), samples=1),
+    "one step": row(220, noise="1/2", sample_ratio="3/2", width_ratio="3/4"),
+    "one step, a mean in the labels": row(220, target="relu(x)", scale=(2,), samples=2),
+    "two steps, independent": row(220, "softplus(x)", "relu(x)", **TWO),
+    "two steps, reused": row(220, "relu(x)", batches="reused", **TWO),
+    "norms of rows and samples": row(260, "3/5*x + 1/2*(x**2 - 1)", "x", (0,), (3,), width_ratio="1/2", samples=1),
+    "labels that are their square": row(260, "4/5*x + 2/5*(x**2-1)", "x**2/2 + x", (0,), (2,), samples=1),
 }
 
 
-def draws(setup, count=14):
+def draws(setup, count=10):
     found = [trial(setup, seed) for seed in SeedSequence(11).spawn(count)]
     return {name: np.array([draw[name] for draw in found]) for name in ("eigenvalues", "alignments", "constants")}
 
@@ -49,18 +49,20 @@ def test_outliers(name):
     assert 0.85 * edge < top < 1.05 * edge
 
 
-@pytest.mark.parametrize("batches", ["independent", "reused"])
-@pytest.mark.parametrize(("activation", "target"), [("tanh(x + 7/10)", "relu(x)"), ("relu(x)", "tanh(x)")])
-def test_row_norms(batches, activation, target):
+@pytest.mark.parametrize(
+    ("activation", "target", "batches"),
+    [("tanh(x + 7/10)", "relu(x)", "reused"), ("relu(x)", "tanh(x)", "independent")],
+)
+def test_row_norms(activation, target, batches):
     # E ‖w‖² over neurons, and weighted by ā² and by ā: m² + ρ² at its second-layer weight. The growth of the first is
     # nearly proportional to the mean of ā², whose fluctuation is taken out.
-    setup = row(300, activation, target, ("3/10", "3/10"), (2, 6), batches=batches, noise="3/10", sample_ratio="1/2")
+    setup = row(240, activation, target, ("3/10", "3/10"), (2, 6), batches=batches, noise="3/10", sample_ratio="1/2")
     neurons = trained(setup.trained)
     predicted = (neurons.mean**2).sum(axis=1) + neurons.spread**2
     seen = []
-    for seed in SeedSequence(3).spawn(24):
+    for seed in SeedSequence(3).spawn(16):
         norms = (weights.train(setup.trained, seed) ** 2).sum(axis=1)
-        a = weights.stream(seed, 0).standard_normal(300)
+        a = weights.stream(seed, 0).standard_normal(240)
         square = (a * a).mean()
         seen.append([(norms.mean() - 1) / square, (a * norms).mean(), ((a * a * norms).mean() - square) / square**2])
     error = np.std(seen, axis=0, ddof=1) / np.sqrt(len(seen))
@@ -110,7 +112,7 @@ def test_error_covers_a_finer_resolution():
     setup = row(400, "relu(x)", batches="reused", **TWO)
     training = setup.trained
     target = module._target(training.data.target)
-    finest = module._finite(setup, training, statistics(training), target, Accuracy(0.05, 1, 100_000)).outliers()
+    finest = module._finite(setup, training, statistics(training), target, Accuracy(0.05, 0, 100_000)).outliers()
     for outlier, fine in zip(predict(setup).outliers, finest, strict=True):
         assert abs(outlier.location - fine.location) <= outlier.error
         assert abs(outlier.alignment - fine.alignment) <= outlier.alignment_error
@@ -139,11 +141,11 @@ def test_row_norms_on_a_reused_batch_neuron_by_neuron(activation):
 
 def test_the_output_holds_the_linear_part_back():
     # Of relative order s = η/√N at α = 0; the fluctuation of the mean of ā², the largest, is regressed out.
-    setup = row(96, "tanh(x)", "softplus(x)", (0,), (2,), width_ratio="1/2", centre=True)
+    setup = row(64, "tanh(x)", "softplus(x)", (0,), (2,), width_ratio="1/2", centre=True)
     values, squares = [], []
-    for seed in SeedSequence(6).spawn(160):
+    for seed in SeedSequence(6).spawn(120):
         values.append(trial(setup, seed)["eigenvalues"][0])
-        squares.append(np.mean(weights.stream(seed, 0).standard_normal(96) ** 2) - 1)
+        squares.append(np.mean(weights.stream(seed, 0).standard_normal(64) ** 2) - 1)
     slope = np.polyfit(squares, values, 1)[0]
     rest = np.array(values) - slope * np.array(squares)
     error = rest.std(ddof=2) / np.sqrt(rest.size)
