@@ -51,7 +51,11 @@ FORMULAS: dict[str, list[str]] = {
     "rmtfl.formulas.law": ["tests/formulas/test_law.py"],
     "rmtfl.laws.symbolic": ["tests/formulas/test_law.py", "tests/laws/test_symbolic.py"],
     "rmtfl.kernel.published": ["tests/kernel/test_limit.py", "tests/kernel/test_theory.py"],
-    "rmtfl.kernel.covariance": ["tests/kernel/test_covariance.py"],
+    "rmtfl.kernel.covariance": [
+        "tests/formulas/test_covariance.py",
+        "tests/theory/test_spiked_covariance.py",
+        "tests/kernel/test_covariance.py",
+    ],
     "rmtfl.kernel.duals": ["tests/kernel/test_duals.py"],
     "rmtfl.kernel.funk_hecke": ["tests/kernel/test_theory.py", "tests/kernel/test_spectrum.py"],
     "rmtfl.kernel.series": ["tests/kernel/test_duals.py", "tests/kernel/test_spectrum.py"],
