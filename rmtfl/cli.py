@@ -223,7 +223,7 @@ def figure(
     ] = PageStyle.screen,
 ) -> None:
     """The picture of a validated study, from its store."""
-    from rmtfl.figures import save
+    from rmtfl.figures.page import save
 
     study = read(study_file)
     results, trials = recorded(study, _store_path(study_file, store), Terminal())
@@ -280,7 +280,7 @@ def compare(
     study = read(study_file)
     results, trials = compare_file(study, spectrum, row, eigenvalues)
     if picture is not None:
-        from rmtfl.figures import save
+        from rmtfl.figures.page import save
 
         save(study.kind.function("figure")(results, trials), picture)
         _remark(f"wrote {picture}")
@@ -316,8 +316,8 @@ def threshold(
 @app.command("phase-diagram")
 def phase_diagram(output: Output) -> None:
     """The number of spikes over the two exponents, with the lines where it is critical."""
-    from rmtfl.figures import phase_diagram as draw
-    from rmtfl.figures import save
+    from rmtfl.figures.page import save
+    from rmtfl.figures.phases import phase_diagram as draw
 
     save(draw(), output)
     _remark(f"wrote {output}")

@@ -136,7 +136,7 @@ _ALL = (
         rates="rmtfl.weights.diagnostics:rates",
         statement="rmtfl.weights.statement:statement",
         draw="rmtfl.weights.compare:draw",
-        figure="rmtfl.figures:weights_figure",
+        figure="rmtfl.figures.weights:weights_figure",
     ),
     Observable(
         name="kernel",
@@ -147,7 +147,7 @@ _ALL = (
         memory="rmtfl.montecarlo.galerkin:memory",
         size="kernel.dimension",
         quantities="rmtfl.kernel.compare:kernel_quantities",
-        figure="rmtfl.figures_kernel:kernel_figure",
+        figure="rmtfl.figures.kernel:kernel_figure",
     ),
     Observable(
         name="kernel-matrix",
@@ -159,7 +159,7 @@ _ALL = (
         size="kernel.samples",
         quantities="rmtfl.kernel.compare:matrix_quantities",
         draw="rmtfl.kernel.compare:matrix_draw",
-        figure="rmtfl.figures_kernel:kernel_matrix_figure",
+        figure="rmtfl.figures.kernel:kernel_matrix_figure",
     ),
     Observable(
         name="learning-curve",
@@ -170,7 +170,7 @@ _ALL = (
         memory="rmtfl.montecarlo.kernel:regression_memory",
         size="kernel.samples",
         quantities="rmtfl.kernel.compare:curve_quantities",
-        figure="rmtfl.figures_kernel:learning_curve_figure",
+        figure="rmtfl.figures.kernel:learning_curve_figure",
     ),
     Observable(
         name="features",
@@ -182,7 +182,7 @@ _ALL = (
         quantities="rmtfl.features.compare:quantities",
         diagnostics="rmtfl.features.compare:diagnostics",
         statement="rmtfl.features.summary:statement",
-        figure="rmtfl.figures_features:features_figure",
+        figure="rmtfl.figures.features:features_figure",
     ),
     Observable(
         name="feature-regression",
@@ -192,7 +192,7 @@ _ALL = (
         trial="rmtfl.montecarlo.regression:trial",
         memory="rmtfl.montecarlo.regression:memory",
         quantities="rmtfl.regression.compare:quantities",
-        figure="rmtfl.figures_regression:regression_figure",
+        figure="rmtfl.figures.regression:regression_figure",
     ),
     Observable(
         name="law",
@@ -207,7 +207,7 @@ _ALL = (
         quantities="rmtfl.laws.compare:quantities",
         diagnostics="rmtfl.laws.compare:diagnostics",
         draw="rmtfl.laws.draw:draw",
-        figure="rmtfl.figures:law_figure",
+        figure="rmtfl.figures.law:law_figure",
     ),
 )
 OBSERVABLES: dict[str, Observable] = {observable.name: observable for observable in _ALL}

@@ -164,7 +164,7 @@ def _row_verdict(row: RowResult) -> str:
 def _figure(study: Study, results: Results, trials: Sequence[Trials]) -> Iterator[str]:
     if not study.kind.offers("figure") or not any(trials):
         return
-    from rmtfl.figures import as_svg
+    from rmtfl.figures.page import as_svg
 
     picture = base64.b64encode(as_svg(study.kind.function("figure")(results, trials))).decode("ascii")
     description = "Simulated spectra with the predicted bulk and outliers; the numbers are in the tables."

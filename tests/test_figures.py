@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from rmtfl import figures
 from rmtfl.compare import compare_rows
 from rmtfl.errors import BadInput
+from rmtfl.figures import page, phases, weights
 from rmtfl.study import from_document
 
 
@@ -32,7 +30,7 @@ def test_equal_figures_give_equal_files(suffix, tmp_path, study_document, agreei
     contents = []
     for name in ("first", "second"):
         path = tmp_path / f"{name}{suffix}"
-        figures.save(figures.weights_figure(*results_of(study_document, agreeing)), path)
+        page.save(weights.weights_figure(*results_of(study_document, agreeing)), path)
         contents.append(path.read_bytes())
     assert contents[0] == contents[1]
     assert len(contents[0]) > 1000
@@ -41,12 +39,12 @@ def test_equal_figures_give_equal_files(suffix, tmp_path, study_document, agreei
 @pytest.mark.parametrize("path", ["figure.xyz", "figure", "missing/figure.png"])
 def test_places_that_cannot_be_written(path, tmp_path):
     with pytest.raises(BadInput, match="expected"):
-        figures.save(figures.phase_diagram(), tmp_path / path)
+        page.save(phases.phase_diagram(), tmp_path / path)
 
 
 def test_predicted_and_simulated_are_both_drawn(study_document, agreeing):
     results, trials = results_of(study_document, agreeing)
-    bulk, outliers = figures.weights_figure(results, trials).axes
+    bulk, outliers = weights.weights_figure(results, trials).axes
     assert bulk.patches and bulk.lines
     vertical = {line.get_xdata()[0] for line in outliers.lines if len(set(line.get_xdata())) == 1}
     assert {outlier["location"] for outlier in results.rows[0].prediction["outliers"]} <= vertical
@@ -56,9 +54,9 @@ def test_predicted_and_simulated_are_both_drawn(study_document, agreeing):
 
 @pytest.mark.parametrize("limits", [(2.05, 4.9), (1.1, 1.9), (0.9, 30.0), (2.0, 900.0)])
 def test_a_logarithmic_axis_has_ticks_however_short_it_is(limits):
-    axes = figures.Figure().add_subplot()
+    axes = weights.Figure().add_subplot()
     axes.set(xscale="log", xlim=limits)
-    figures._plain_log(axes)
+    weights._plain_log(axes)
     shown = [tick for tick in axes.get_xticks() if limits[0] <= tick <= limits[1]]
     assert 3 <= len(shown) <= 10
     assert all(axes.xaxis.get_major_formatter().format_ticks(shown))
@@ -67,7 +65,7 @@ def test_a_logarithmic_axis_has_ticks_however_short_it_is(limits):
 def test_widths_give_one_panel_a_setting_and_a_convergence_panel(study_document, agreeing):
     study_document["sizes"]["width"] = [60, 80]
     study_document["sweep"] = {"training.batches": ["reused", "independent"]}
-    found = texts(figures.weights_figure(*results_of(study_document, agreeing)))
+    found = texts(weights.weights_figure(*results_of(study_document, agreeing)))
     assert "N = 80, batches = reused" in found and "N = 80, batches = independent" in found
     assert "Distance to the simulated mean" in found
     assert not [text for text in found if "N = 60" in text]
@@ -75,59 +73,53 @@ def test_widths_give_one_panel_a_setting_and_a_convergence_panel(study_document,
 
 def test_swept_exponents_give_a_phase_diagram_with_counts(study_document, agreeing):
     study_document["sweep"] = {"training.alpha.0": ["1/10", "2/10"], "training.alpha.1": ["3/10"]}
-    found = texts(figures.weights_figure(*results_of(study_document, agreeing)))
+    found = texts(weights.weights_figure(*results_of(study_document, agreeing)))
     assert found.count("2 / 2") == 2
     assert "α₁" in found and "N = 60, α₁ = 1/10, α₂ = 3/10" in found
 
 
 def test_many_exponents_leave_the_phase_diagram_alone(study_document, agreeing):
-    study_document["sweep"] = {"training.alpha.0": [f"{k}/20" for k in range(figures.PAGES["screen"].most_panels + 1)]}
-    (axes,) = figures.weights_figure(*results_of(study_document, agreeing)).axes
+    study_document["sweep"] = {"training.alpha.0": [f"{k}/20" for k in range(page.PAGES["screen"].most_panels + 1)]}
+    (axes,) = weights.weights_figure(*results_of(study_document, agreeing)).axes
     assert axes.get_xlabel() == "α₁"
 
 
 def test_more_settings_than_fit_on_a_page(study_document, agreeing):
     study_document["sweep"] = {"training.scale.0": list(range(1, 10))}
-    figure = figures.weights_figure(*results_of(study_document, agreeing))
-    assert len(figure.subfigs) == figures.PAGES["screen"].most_panels
+    figure = weights.weights_figure(*results_of(study_document, agreeing))
+    assert len(figure.subfigs) == page.PAGES["screen"].most_panels
 
 
 def test_print_is_one_column_of_a_page(study_document, agreeing):
     study_document["sizes"]["width"] = [60, 80]
     study_document["sweep"] = {"training.scale.0": list(range(1, 10)), "training.alpha.0": ["1/10", "2/10"]}
-    figure = figures.weights_figure(*results_of(study_document, agreeing), "print")
+    figure = weights.weights_figure(*results_of(study_document, agreeing), "print")
     width, height = figure.get_size_inches()
     assert width <= 3.5 and height <= 9.5
     study_document["sweep"] = {}
-    figure = figures.weights_figure(*results_of(study_document, agreeing), "print")
+    figure = weights.weights_figure(*results_of(study_document, agreeing), "print")
     bulk, outliers = (axes.get_position() for axes in figure.subfigs[0].axes)
     assert bulk.y0 > outliers.y1
 
 
 def test_a_picture_in_text_is_the_one_in_a_file(tmp_path, study_document, agreeing):
-    first, second = (figures.weights_figure(*results_of(study_document, agreeing)) for _ in range(2))
-    figures.save(first, tmp_path / "figure.svg")
-    assert figures.as_svg(second) == (tmp_path / "figure.svg").read_bytes()
+    first, second = (weights.weights_figure(*results_of(study_document, agreeing)) for _ in range(2))
+    page.save(first, tmp_path / "figure.svg")
+    assert page.as_svg(second) == (tmp_path / "figure.svg").read_bytes()
 
 
 def test_nothing_simulated_yet(study_document, agreeing):
     results, _ = results_of(study_document, agreeing)
     with pytest.raises(BadInput, match="no draw"):
-        figures.weights_figure(results, [{}])
+        weights.weights_figure(results, [{}])
 
 
 def test_the_phase_diagram_has_the_critical_lines():
-    (axes,) = figures.phase_diagram().axes
+    (axes,) = phases.phase_diagram().axes
     slopes = []
     for line in axes.lines:
         x, y = line.get_data()
         slopes.append((y[200] - y[399]) / (x[399] - x[200]) if y[200] == y[200] else None)
     assert slopes[0] == pytest.approx(1.0)
     assert slopes[1] == pytest.approx(2.0)
-    assert len(axes.lines) == figures.MOST_COUNT - 1
-
-
-def test_only_figures_know_matplotlib():
-    package = Path(figures.__file__).parent
-    importing = {path.name for path in package.rglob("*.py") if "import matplotlib" in path.read_text(encoding="utf-8")}
-    assert importing == {"figures.py", "figures_features.py", "figures_kernel.py"}
+    assert len(axes.lines) == phases.MOST_COUNT - 1

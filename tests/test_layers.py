@@ -21,10 +21,11 @@ PREDICTS = {
     "solve",
     "certify",
 }
+FIGURES = ("page", "weights", "phases", "law", "kernel", "features", "regression")
 # A module outside the package -> the only modules of the package that may import it.
 RESERVED = {
     "sqlite3": {"rmtfl.store"},
-    "matplotlib": {"rmtfl.figures", "rmtfl.figures_features", "rmtfl.figures_kernel", "rmtfl.figures_regression"},
+    "matplotlib": {f"rmtfl.figures.{name}" for name in FIGURES},
     "typer": {"rmtfl.cli"},
     "rich": {"rmtfl.cli", "rmtfl.terminal"},
     "array_api_compat": {"rmtfl.montecarlo.devices", "rmtfl.links"},
@@ -104,8 +105,13 @@ def prints(trees: Trees) -> list[str]:
 
 def numerics_that_see_the_front(trees: Trees) -> list[str]:
     """Predicting and simulating modules from which a table, a figure, the store or the command line can be reached."""
-    figures = {"rmtfl.figures", "rmtfl.figures_features", "rmtfl.figures_kernel", "rmtfl.figures_regression"}
-    front = {"rmtfl.cli", "rmtfl.report", "rmtfl.store", "rmtfl.workflow", *figures}
+    front = {
+        "rmtfl.cli",
+        "rmtfl.report",
+        "rmtfl.store",
+        "rmtfl.workflow",
+        *(f"rmtfl.figures.{name}" for name in FIGURES),
+    }
     start = [
         name
         for name in trees

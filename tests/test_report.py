@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from matplotlib.image import imread
 
-from rmtfl import figures
 from rmtfl.compare import compare_rows
 from rmtfl.errors import BadInput
+from rmtfl.figures import page
 from rmtfl.report import report, write
 from rmtfl.study import from_document
 
@@ -150,5 +150,5 @@ def test_a_browser_shows_it(made, tmp_path, width, browser):
     assert "CONSOLE" not in found.stderr
     pixels = imread(picture)
     assert pixels.shape[:2] == (2400, width)
-    predicted = [int(figures.PREDICTED[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    predicted = [int(page.PREDICTED[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     assert (abs(pixels[..., :3] - predicted).max(axis=-1) < 0.02).sum() > 100  # the embedded figure is drawn

@@ -156,7 +156,7 @@ def test_a_missing_key_is_named(study_document, key):
         ("sizes.width_ratio", math.inf, "a finite one"),
         ("sizes.width_ratio", "1/0", "denominator zero"),
         ("training.alpha", [], "expected at least 1"),
-        ("training.alpha", ["0"] * 3, "expected at most 2"),
+        ("training.alpha", ["0"] * 3, "expected one or two, or batches = 'independent'"),
         ("training.alpha", "3/10", "expected a list"),
         ("training.alpha.0", "1/2", "expected a number in [0, 1/2)"),
         ("training.alpha.1", 0.5, "expected a number in [0, 1/2)"),

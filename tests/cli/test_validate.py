@@ -195,7 +195,7 @@ class TestOneStep:
     def test_the_document_of_a_prediction(self, study):
         finite, limit = (row["prediction"] for row in json.loads(run("predict", study, "--json").stdout)["rows"])
         assert (finite["threshold"], finite["critical"], finite["generic_count"], finite["count"]) == (0, False, 1, 1)
-        assert finite["bulk"] == {"lower": 0.0, "upper": 2.0, "top": 2.0}
+        assert finite["bulk"] == {"lower": 0.0, "upper": 2.0, "top": 2.0, "error": 0.0}
         strength, location = finite["spikes"][0]["strength"], finite["outliers"][0]["location"]
         assert location == pytest.approx((1 + strength**2) / strength)
         spike = limit["spikes"][0]

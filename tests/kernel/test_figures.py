@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rmtfl import figures_kernel
+from rmtfl.figures import kernel as figures_kernel
 from rmtfl.compare import compare_rows
 from rmtfl.errors import BadInput
 from rmtfl.study import from_document

@@ -8,7 +8,7 @@ import matplotlib as mpl
 import pytest
 
 from rmtfl.errors import BadInput
-from rmtfl.figures_regression import regression_figure
+from rmtfl.figures.regression import regression_figure
 from rmtfl.regression.prediction import predict
 from rmtfl.regression.summary import summary
 from rmtfl.study import read

@@ -14,7 +14,20 @@ from matplotlib.lines import Line2D
 
 from rmtfl.compare import Comparison, Results, RowResult
 from rmtfl.errors import BadInput
-from rmtfl.figures import BULK, LEADING, LINES, MARKERS, PAGES, PREDICTED, SIMULATED, STYLE, Page, PageName, Trials
+from rmtfl.figures.page import (
+    BULK,
+    LEADING,
+    LINES,
+    MARKERS,
+    NOTHING,
+    PAGES,
+    PREDICTED,
+    SIMULATED,
+    STYLE,
+    Page,
+    PageName,
+    Trials,
+)
 from rmtfl.tables import plain
 
 COLOURS = (LEADING, PREDICTED, SIMULATED)  # after no step, one, two
@@ -40,7 +53,7 @@ def regression_figure(results: Results, trials: Sequence[Trials], page: PageName
         for ridge in dict.fromkeys(curve["ridge"] for curve in row.prediction["curves"])
     ]
     if not panels:
-        raise BadInput("the store holds no draw of any row yet, so that there is nothing to draw")
+        raise BadInput(NOTHING)
     columns = min(MOST_COLUMNS, sum(row is panels[0][0] for row, _ in panels)) if shown.side_by_side else 1
     lines = min(-(-len(panels) // columns), int(MOST_HEIGHT / HEIGHT))
     with matplotlib.rc_context(STYLE):

@@ -1,4 +1,4 @@
-"""Pictures of features studies: spectra of the conjugate kernel, in the style of `rmtfl.figures`."""
+"""Pictures of features studies: spectra of the conjugate kernel, and spikes along what is swept."""
 
 from __future__ import annotations
 
@@ -14,7 +14,19 @@ from matplotlib.patches import Patch
 
 from rmtfl.compare import Results, RowResult
 from rmtfl.errors import BadInput
-from rmtfl.figures import BINS, BULK, MARKERS, MOST_DRAWS, PAGES, PREDICTED, SIMULATED, STYLE, PageName, Trials
+from rmtfl.figures.page import (
+    BINS,
+    BULK,
+    MARKERS,
+    MOST_DRAWS,
+    NOTHING,
+    PAGES,
+    PREDICTED,
+    SIMULATED,
+    STYLE,
+    PageName,
+    Trials,
+)
 from rmtfl.tables import plain
 
 HEIGHT = 1.9  # of one spectrum, in inches
@@ -33,7 +45,7 @@ def features_figure(results: Results, trials: Sequence[Trials], page: PageName =
     """
     rows = [(row, draws) for row, draws in zip(results.rows, trials, strict=True) if draws]
     if not rows:
-        raise BadInput("the store holds no draw of any row yet, so that there is nothing to draw")
+        raise BadInput(NOTHING)
     shown = PAGES[page]
     with matplotlib.rc_context(STYLE):
         if len(rows) > FEW and not np.isnan(_place(rows[0][0], _axis(results))):

@@ -1,4 +1,4 @@
-"""Pictures of kernel studies: spectra, kernel matrices and learning curves, in the style of `rmtfl.figures`."""
+"""Pictures of kernel studies: spectra, kernel matrices and learning curves."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from rmtfl.compare import Comparison, Results, RowResult
 from rmtfl.errors import BadInput
-from rmtfl.figures import (
+from rmtfl.figures.page import (
     BINS,
     BULK,
     LEADING,
     LINES,
     MARKERS,
     MOST_DRAWS,
+    NOTHING,
     PAGES,
     PREDICTED,
     SIMULATED,
@@ -45,7 +46,6 @@ MODES_SHOWN = 4  # eigenfunctions whose mixing is drawn
 HARMONICS_SHOWN = 6
 DENSITY_POINTS = 200  # of an interval of the bulk
 ZERO = 1e-12  # part of the largest eigenvalue below which one is rounding
-NOTHING = "the store holds no draw of any row yet, so that there is nothing to draw"
 SYMBOLS = {"spike": "B", "isotropic": "A", "samples": "n", "dimension": "d", "activation": "σ"}
 
 
