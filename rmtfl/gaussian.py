@@ -31,7 +31,8 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from rmtfl.errors import BadInput, ToleranceNotMet
-from rmtfl.links import Link, X, parse
+from rmtfl.links import Link, parse
+from rmtfl.pieces import X
 
 Array = NDArray[np.float64]
 

@@ -10,7 +10,8 @@ import sympy as sp
 from sympy.polys.rings import PolyElement, ring
 
 from rmtfl.errors import BadInput
-from rmtfl.links import Link, X
+from rmtfl.links import Link
+from rmtfl.pieces import X
 
 MAX_DEGREE = 8  # of a link: with four orders that is E y^10 of degree 80, and some seconds
 

@@ -16,7 +16,7 @@ from sympy.polys.rings import PolyElement
 
 from rmtfl.formulas.formula import Formula, Quantity
 from rmtfl.formulas.polynomials import PHI, RING, XI, G, H, Y, gaussian_moment, in_ring, label_moment, mean
-from rmtfl.links import X
+from rmtfl.pieces import X
 from rmtfl.weights.second_layer import moment
 
 phi, psi, theta, width = sp.symbols("phi psi theta N", positive=True)

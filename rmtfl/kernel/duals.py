@@ -27,7 +27,8 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from rmtfl.links import Link, X
+from rmtfl.links import Link
+from rmtfl.pieces import X
 
 Array = NDArray[np.float64]
 

@@ -15,7 +15,8 @@ import mpmath
 import sympy as sp
 
 from rmtfl.gaussian import Value, expectation
-from rmtfl.links import Link, X, parse
+from rmtfl.links import Link, parse
+from rmtfl.pieces import X
 from rmtfl.setup import Setup
 
 Key = tuple[str, int, int, int]

@@ -18,7 +18,8 @@ from scipy.special import ndtr
 
 from rmtfl.functions import NUMPY
 from rmtfl.gaussian import density, legendre, rule
-from rmtfl.links import Link, X, fast
+from rmtfl.links import Link, fast
+from rmtfl.pieces import X
 
 Array = NDArray[np.float64]
 Both = tuple[Array, Array]

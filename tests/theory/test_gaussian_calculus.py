@@ -7,7 +7,8 @@ import pytest
 import sympy as sp
 
 from rmtfl import gaussian
-from rmtfl.links import X, hermite_polynomial, parse
+from rmtfl.links import hermite_polynomial, parse
+from rmtfl.pieces import X
 from rmtfl.setup import Setup
 from rmtfl.weights import piecewise_linear, smoothing
 from rmtfl.weights.moments import Moments

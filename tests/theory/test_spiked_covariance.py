@@ -6,7 +6,8 @@ import sympy as sp
 
 from rmtfl.formulas import Inputs, formula
 from rmtfl.kernel.covariance import covariance
-from rmtfl.links import X, parse
+from rmtfl.links import parse
+from rmtfl.pieces import X
 from rmtfl.setup import Data
 from theory.gaussian_calculus import h
 from theory.spiked_covariance import Row, d, phi, step

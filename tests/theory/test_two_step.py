@@ -9,8 +9,9 @@ import pytest
 import sympy as sp
 
 from rmtfl.gaussian import density, rule
-from rmtfl.links import X, parse
+from rmtfl.links import parse
 from rmtfl.outliers import RigidBulk
+from rmtfl.pieces import X
 from rmtfl.setup import Setup
 from rmtfl.weights import conditional, finite_width, kinked, leading, piecewise_linear, second_layer, threshold
 from rmtfl.weights import rows as explicit
