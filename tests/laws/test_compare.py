@@ -5,8 +5,9 @@ import copy
 import numpy as np
 import pytest
 
-from rmtfl import figures
 from rmtfl.compare import compare_rows
+from rmtfl.figures.law import law_figure
+from rmtfl.figures.page import save
 from rmtfl.laws.compare import ALONE, finite_outlier, limiting_outlier, share_allowance
 from rmtfl.laws.predict import build_law
 from rmtfl.laws.spec import LawTable
@@ -147,20 +148,20 @@ def test_matrices_of_smaller_rank():
     lowest = next(c for c in results.rows[0].comparisons if c.name == "edge 1")
     assert lowest.mean == pytest.approx(lowest.prediction, rel=0.3)
     assert results.rows[0].findings[0].numbers["distance"] < 5 / 60
-    assert figures.law_figure(results, [trials]).axes[0].patches
+    assert law_figure(results, [trials]).axes[0].patches
 
 
 def test_the_figure_shows_predicted_and_simulated(drawn, tmp_path):
     study, row, prediction, trials = drawn["covariance"]
     results = compare_rows(study, [(row, prediction, trials)])
-    (axes,) = figures.law_figure(results, [trials]).axes
+    (axes,) = law_figure(results, [trials]).axes
     vertical = {line.get_xdata()[0] for line in axes.lines if len(set(line.get_xdata())) == 1}
     assert vertical == {o["location"] for o in prediction["outliers"] if o["location"]}
     dots = [line for line in axes.lines if line.get_marker() == "o"]
     assert [line.get_xdata()[0] for line in dots] == trials["locations"][0, :2].tolist()
     # The histogram holds all mass, and the density all but the outliers'.
     assert sum(p.get_height() * p.get_width() for p in axes.patches if p.get_height() < 1) == pytest.approx(1, abs=0.01)
-    figures.save(figures.law_figure(results, [trials], "print"), tmp_path / "law.pdf")
+    save(law_figure(results, [trials], "print"), tmp_path / "law.pdf")
 
 
 def test_memory_covers_data_and_eigenvectors():
