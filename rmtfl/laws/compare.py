@@ -26,13 +26,13 @@ from math import inf
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from rmtfl.compare import Finding, Quantity
 from rmtfl.laws.base import Floats
 from rmtfl.laws.predict import build_law
 from rmtfl.laws.spec import LawTable, Part
-from rmtfl.montecarlo.law import deal, population, samples
+from rmtfl.montecarlo.law import classes, deal, population, samples
 from rmtfl.statistics import kolmogorov_distance
 
 Draws = Mapping[str, NDArray[np.float64]]
@@ -166,6 +166,10 @@ def share_allowance(table: LawTable) -> float:
     p, spikes = table.size, len(table.spikes)
     if table.family == "random-features":
         return FEATURES / p
+    if table.variances is not None:
+        n = samples(p, table.ratio or 1.0)
+        down, across = _unfair(table.rows, len(table.variances), p), _unfair(table.columns, len(table.variances[0]), n)
+        return 2 / p + down + across * n / p
     if table.first and table.second:
         # What moves eigenvalues of one matrix is of low rank, and moves as many of the sum's or the product's.
         return sum(2 / p + _misdealt(part, p, p) for part in (table.first, table.second))
@@ -179,7 +183,17 @@ def _misdealt(table: LawTable | Part, size: int, rest: int) -> float:
     bulk, atoms, weights = deal(table.atoms, table.weights, rest), np.array(table.atoms), np.array(table.weights)
     counts = np.array([np.count_nonzero(bulk == atom) for atom in atoms])
     wanted = np.array([np.sum(weights[atoms == atom]) for atom in atoms])
-    return float(np.abs(counts / size - wanted).sum()) / 2
+    return _off(counts, wanted, size)
+
+
+def _unfair(shares: tuple[float, ...] | None, count: int, size: int) -> float:
+    """The same for `size` rows or columns of a profile in `count` classes."""
+    return _off(np.bincount(classes(shares, count, size), minlength=count), shares or [1 / count] * count, size)
+
+
+def _off(counts: ArrayLike, wanted: ArrayLike, size: int) -> float:
+    """The part of `size` that would have to change its class to be dealt out as wanted."""
+    return float(np.abs(np.asarray(counts) / size - np.asarray(wanted)).sum()) / 2
 
 
 def diagnostics(setup: Any, prediction: Mapping[str, Any], trials: Draws) -> Iterator[Finding]:

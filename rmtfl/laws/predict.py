@@ -20,12 +20,14 @@ from rmtfl.laws.random_features import random_feature_law
 from rmtfl.laws.semicircle import Semicircle
 from rmtfl.laws.spec import LawTable, Part
 from rmtfl.laws.subordinated import Subordinated
+from rmtfl.laws.variance_profile import VarianceProfile
 from rmtfl.links import Link, parse
 
 #: Half an ulp: what rounding to a double costs.
 HALF_ULP = 2.0**-53
 
-#: Of the distribution function, for each square root of the number of atoms: several times what was seen.
+#: Of the distribution function, for each square root of the number of atoms, or each class of a profile: several
+#: times what was seen.
 SHARE_ERROR = 1e-14
 
 #: Of an edge of a free convolution, relative: some thousand times what was seen against closed forms.
@@ -144,6 +146,8 @@ def build_law(table: LawTable | Part) -> Law:
     """
     if isinstance(table, LawTable) and table.family == "random-features":
         return _random_features(table)
+    if isinstance(table, LawTable) and table.family == "variance-profile":
+        return _variance_profile(table)
     if isinstance(table, LawTable) and table.first and table.second:
         parts = build_law(table.first), build_law(table.second)
         return FreeSum(*parts) if table.family == "free-sum" else FreeProduct(*parts)
@@ -154,6 +158,11 @@ def build_law(table: LawTable | Part) -> Law:
         return GeneralizedMarchenkoPastur(table.ratio, [1.0 if table.variance is None else table.variance], [1.0])
     assert table.atoms is not None and table.weights is not None
     return GeneralizedMarchenkoPastur(table.ratio, table.atoms, table.weights)
+
+
+def _variance_profile(table: LawTable) -> Law:
+    assert table.ratio is not None and table.variances is not None
+    return VarianceProfile(table.ratio, table.variances, table.rows, table.columns)
 
 
 def _random_features(table: LawTable) -> Law:
@@ -200,6 +209,9 @@ def _numbers(law: Law, x: Floats) -> Numbers:
         found, error = law.evaluate(x), float(HALF_ULP + law.structure.error.max())
         share_error = SHARE_ERROR * law.forward.atoms.size**0.5
         return Numbers(found.value, found.error, error, share_error, law.structure.notes)
+    if isinstance(law, VarianceProfile):
+        found, classes = law.evaluate(x), law.equation.rows.size + law.equation.columns.size
+        return Numbers(found.value, found.error, law.edges_error, SHARE_ERROR * classes)
     assert isinstance(law, Convolution | Subordinated)
     found = law.evaluate(x)
     missing = abs(float(law.cdf(law.edges[-1])) - law.mass)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from rmtfl.setup import LinkText
 
 Simple = Literal["generalized-marchenko-pastur", "marchenko-pastur", "semicircle"]
-Family = Literal[Simple, "free-sum", "free-product", "random-features"]
+Family = Literal[Simple, "free-sum", "free-product", "random-features", "variance-profile"]
 
 #: Which keys each family needs, and which others it reads (beside x and size).
 KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -25,6 +25,7 @@ KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "free-sum": (("first", "second"), ()),
     "free-product": (("first", "second"), ()),
     "random-features": (("activation", "width_ratio", "ratio"), ()),
+    "variance-profile": (("ratio", "variances"), ("rows", "columns")),
 }
 
 #: A plot needs hundreds of points; a million take a second.
@@ -106,7 +107,8 @@ class LawTable(BaseModel):
             n with an atomic population; `marchenko-pastur`, the same with Σ = variance; `semicircle`, the
             eigenvalues of a Wigner matrix; `free-sum`, those of A + U B U^T; `free-product`, those of
             A^{1/2} U B U^T A^{1/2}, U Haar orthogonal; `random-features`, those of the N x N matrix
-            σ(W X) σ(W X)^T / n, W of shape N x d.
+            σ(W X) σ(W X)^T / n, W of shape N x d; `variance-profile`, those of the p x p matrix Y Y^T, the entries
+            of Y independent, of variance s_ij/n in classes (i, j) of rows and columns.
         ratio: p/n; of random features N/n.
         atoms: Population eigenvalues.
         weights: Their masses, within 1e-12 of summing to 1.
@@ -116,6 +118,9 @@ class LawTable(BaseModel):
         second: The law of B.
         activation: σ, an expression in x; it is centred and scaled to unit variance.
         width_ratio: N/d.
+        variances: s_ij, one list a row class.
+        rows: Shares of the row classes, within 1e-12 of summing to 1; equal ones unless given.
+        columns: Likewise of the column classes.
         x: Points, or how many, spread over the support's intervals.
         spikes: Population eigenvalues (for the semicircle: eigenvalues of the additive perturbation).
         size: Dimension p (of random features: N) of a simulated matrix; a list is not offered: sweep it.
@@ -133,6 +138,9 @@ class LawTable(BaseModel):
     second: Part | None = None
     activation: LinkText | None = None
     width_ratio: Double | None = None
+    variances: tuple[tuple[Double, ...], ...] | None = None
+    rows: tuple[Double, ...] | None = None
+    columns: tuple[Double, ...] | None = None
     x: Annotated[int | tuple[Double, ...], BeforeValidator(_points)] = 200
     spikes: tuple[Double, ...] = ()
     size: int = Field(default=400, ge=20, le=20_000)

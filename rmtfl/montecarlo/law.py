@@ -41,6 +41,9 @@ class LawParameters(Parameters, Protocol):
     second: Any
     activation: Any
     width_ratio: float | None
+    variances: tuple[tuple[float, ...], ...] | None
+    rows: tuple[float, ...] | None
+    columns: tuple[float, ...] | None
     spikes: tuple[float, ...]
     size: int
 
@@ -101,6 +104,21 @@ def features(table: LawParameters, rng: np.random.Generator) -> Floats:
     return np.asarray(data @ data.T / n)
 
 
+def classes(shares: Sequence[float] | None, count: int, size: int) -> NDArray[np.intp]:
+    """Return the class of each of `size` rows or columns: `count` classes of the given shares, or of equal ones."""
+    return deal(range(count), shares or [1 / count] * count, size).astype(int)
+
+
+def profiled(table: LawParameters, rng: np.random.Generator) -> Floats:
+    """Return Y Y^T, Y of shape p x n with Gaussian entries of variance s_ij/n in classes (i, j)."""
+    assert table.ratio is not None and table.variances is not None
+    n, variances = samples(table.size, table.ratio), np.array(table.variances)
+    down = classes(table.rows, variances.shape[0], table.size)
+    across = classes(table.columns, variances.shape[1], n)
+    data = np.sqrt(variances[np.ix_(down, across)] / n) * rng.standard_normal((table.size, n))
+    return np.asarray(data @ data.T)
+
+
 def population(table: Parameters, spikes: Sequence[float], size: int) -> Floats:
     """Return the population eigenvalues of a table, spikes first (for the semicircle: of the perturbation)."""
     first, rest = np.array(spikes, float), size - len(spikes)
@@ -131,6 +149,8 @@ def sample(table: LawParameters, rng: np.random.Generator) -> Floats:
     """
     if table.family == "random-features":
         return features(table, rng)
+    if table.family == "variance-profile":
+        return profiled(table, rng)
     if table.first is None or table.second is None:
         return ensemble(table, table.spikes, table.size, rng)
     one, two = (ensemble(part, (), table.size, rng) for part in (table.first, table.second))
@@ -182,4 +202,6 @@ def memory(setup: LawRow) -> int:
     if table.width_ratio is not None:
         inner = samples(p, table.width_ratio)
         return 8 * (2 * p * columns + inner * (p + columns) + 5 * p * p)
+    if table.variances is not None:
+        return 8 * (4 * p * columns + 5 * p * p)
     return 8 * (2 * p * columns + (5 if table.first is None else 9) * p * p)

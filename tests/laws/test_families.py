@@ -29,6 +29,15 @@ FEATURES = {
     "size": 100,
     "x": 40,
 }
+PROFILE = {
+    "family": "variance-profile",
+    "ratio": "1/2",
+    "variances": [[1, "1/5"], [9, 12]],
+    "rows": [0.7, 0.3],
+    "columns": ["1/4", "3/4"],
+    "size": 100,
+    "x": 40,
+}
 
 
 def test_two_semicircles_are_one():
@@ -62,7 +71,7 @@ def test_random_features_by_the_coupled_equations():
     np.testing.assert_allclose(found.density, m.imag / (0.3 * np.pi), rtol=1e-6)
 
 
-@pytest.mark.parametrize("table", [SUM, PRODUCT, FEATURES], ids=lambda table: table["family"])
+@pytest.mark.parametrize("table", [SUM, PRODUCT, FEATURES, PROFILE], ids=lambda table: table["family"])
 def test_sampled_matrices_have_the_law_and_a_wrong_law_is_found_out(table):
     study = from_document({"schema": 1, "title": "", "observable": "law", "law": table})
     (row,) = study.rows
@@ -95,6 +104,9 @@ def test_an_even_part_of_the_activation_stays_within_the_allowance():
         ({**SUM, "second": {"family": "marchenko-pastur"}}, "'ratio' is missing: family 'marchenko-pastur'"),
         ({**SUM, "second": {"family": "free-sum"}}, "'generalized-marchenko-pastur', 'marchenko-pastur'"),
         ({**FEATURES, "activation": "import os"}, "import os"),
+        ({**PROFILE, "variances": None}, "'variances' is missing: family 'variance-profile' needs ratio, variances"),
+        ({**PROFILE, "spikes": [3.0]}, "'spikes' is not read by family 'variance-profile'"),
+        ({**PROFILE, "variances": [["x"]]}, "variances.0.0\n.*expected a finite number"),
         ({**FEATURES, "atoms": [1.0]}, "'atoms' is not read by family 'random-features'"),
     ],
 )
@@ -110,6 +122,8 @@ def test_values_out_of_range_are_named():
         ({**FEATURES, "activation": "x**2"}, "uncorrelated"),
         ({**FEATURES, "activation": "exp(x**2)"}, "law.activation.*no finite Gaussian second moment"),
         ({**FEATURES, "width_ratio": -1}, "width_ratio = -1"),
+        ({**PROFILE, "columns": [1.0]}, "columns = .1.0.: as many shares are needed as variances have columns, 2"),
+        ({**PROFILE, "variances": [[1, 2], [3]]}, "rows of equal length"),
     ):
         with pytest.raises(BadInput, match=message):
             predict_law(LawTable(**table), 1e-8)
