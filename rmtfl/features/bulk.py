@@ -19,13 +19,12 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 Array = NDArray[np.float64]
 
 NEWTON = 200  # steps; it converges monotonically, and only next to where no solution is left slowly
 CONVERGED = 1e-14
-NOWHERE = 1e30  # in place of z where there is no solution: beyond any z of the branch
+BISECTIONS = 52  # of log x: to rounding
 
 
 @dataclass(frozen=True)
@@ -87,21 +86,33 @@ class Bulk:
 
     @cached_property
     def edge(self) -> Point:
-        """The upper edge."""
-        scale = self.sample_ratio / self.width_ratio * float(np.max(self.residual + self.linear**2))
-        scale += self.sample_ratio * float(self.weight @ self.linear**2) + 1e-300
+        """The upper edge: where z, which falls from infinity at x = 0, turns."""
+        largest = float(np.max(self.residual + self.linear**2)) / self.width_ratio
+        # From here on a 1/(1 + δ), or 1 + cT, would be negative.
+        high = -math.log(self.sample_ratio * max(largest, float(self.weight @ self.linear**2), 1e-300))
+        low = high - 1
+        while (point := self._falling(low)) is None:
+            low, high = low - 2 * (high - low), low
+        for _ in range(BISECTIONS):
+            middle = (low + high) / 2
+            further = self._falling(middle)
+            if further is None:
+                high = middle
+            else:
+                low, point = middle, further
+        return point
 
-        def height(log_x: float) -> float:
-            point = self.at(math.exp(log_x))
-            return point.z if point else NOWHERE
-
-        # z → ∞ as x → 0, and there is no solution from 1/scale on; in between z falls to the edge and rises.
-        low, high = math.log(1e-4 / scale), math.log(1 / scale)
-        grid = np.linspace(low, high, 65)
-        k = int(np.argmin([height(t) for t in grid]))
-        found = minimize_scalar(
-            height, bounds=(grid[max(k - 1, 0)], grid[min(k + 1, 64)]), method="bounded", options={"xatol": 1e-11}
-        )
-        best = self.at(math.exp(float(found.x)))
-        assert best is not None
-        return best
+    def _falling(self, log_x: float) -> Point | None:
+        """The point at x if z falls there, None from the edge on."""
+        point = self.at(math.exp(log_x))
+        if point is None:
+            return None
+        squares, rate, c, load = self.linear**2, self.sample_ratio * point.x, point.linear, point.load
+        free, psi = 1 - rate * c, self.width_ratio
+        # Of c and 1/load by the rate, from their equations in `at`.
+        given = (self.residual + squares / free + rate * squares * c / free**2) / psi
+        slope = float(self.weight @ (squares * load) ** 2) * rate**2 / (psi * free**2)
+        rise = float(self.weight @ (squares * load**2 * given)) / (1 - slope)
+        fall = given + rate**2 / psi * squares * rise / free**2
+        turn = float(self.weight @ (self.residual * load**2 * fall)) + (rise + c**2) / free**2
+        return point if slope < 1 and turn * rate < 1 / point.x else None

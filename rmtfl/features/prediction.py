@@ -179,9 +179,9 @@ def _named(
             FeatureOutlier(
                 name="mean" if mean else f"feature {features}",
                 location=here.location,
-                alignment=here.alignment,
-                cosine=here.alignment / stats.m2,
-                constant=here.constant,
+                alignment=min(here.alignment, stats.m2),  # rounding leaves it
+                cosine=min(here.alignment / stats.m2, 1.0),
+                constant=min(here.constant, 1.0),
                 error=SAFETY * abs(here.location - other.location) + here.error + merging * here.location,
                 alignment_error=(SAFETY * turned + here.alignment_error + merging) * max(1.0, 1 / stats.m2),
             )

@@ -24,6 +24,7 @@ import scipy.linalg
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
+from rmtfl.errors import BadInput
 from rmtfl.features.bulk import Bulk, Point
 from rmtfl.features.operator import FeatureOperator
 from rmtfl.setup import Setup
@@ -139,13 +140,23 @@ class Spiked:
 
 
 def output_holding(setup: Setup, stats: Statistics) -> float:
-    """1 − Π(1 − s_t μ₁²)² for the squared loss, 0 for the correlation loss (theory/features.md, `features.output`)."""
+    """1 − Π(1 − s_t μ₁²)² for the squared loss, 0 for the correlation loss (theory/features.md, `features.output`).
+
+    Raises:
+        BadInput: for steps so large that the output grows instead, which is not derived.
+    """
     if setup.training.loss != "squared":
         return 0.0
     width = int(setup.sizes.width)
     kept = 1.0
     for step in range(setup.training.steps):
         kept *= 1 - setup.training.step_size(step, width) * stats.mu1**2
+    if abs(kept) > 1:
+        raise BadInput(
+            f"key 'training.scale': value {[str(scale) for scale in setup.training.scale]}: multiplies the network's "
+            f"own output along the second layer by {kept:.3g} at width {width}, and what grows there is not derived; "
+            "expected smaller steps, of s_t μ₁² < 2 with s_t = scale_t N^(alpha_t - 1/2), or loss = 'correlation'"
+        )
     return 1 - kept**2
 
 

@@ -31,6 +31,7 @@ Array = NDArray[np.float64]
 Both = tuple[Array, Array]
 
 SPLINE_ORDER = 7
+MOST_PANELS = 10_000  # around one kink: the width it is smoothed over may vanish beside how far it moves
 
 
 def independent(link: Link, stats: Statistics, shift: Array, direction: Array, level: float) -> Both:
@@ -162,7 +163,8 @@ def graded(cuts: tuple[float, ...], width: float, furthest: float, kappa: float,
     width fill that range, and double in length beyond it.
     """
     scale = max(abs(kappa), 1e-3)
-    fine, far = min(2.5 * width / scale, 1.5), min(furthest / scale, 2 * REACH)
+    far = min(furthest / scale, 2 * REACH)
+    fine = min(max(2.5 * width / scale, far / MOST_PANELS), 1.5)
     offsets = [0.0]
     while offsets[-1] < 2 * REACH:
         last = offsets[-1]

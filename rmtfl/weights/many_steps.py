@@ -196,9 +196,11 @@ class _Frame:
         for axis, size in enumerate(sizes.tolist()):
             if axis == 0:  # the one that labels depend on, or else the longest
                 step = resolution.label * min(1.0, self.unseen / max(self.seen, UNSEEN), 1 / size)
+                self._check_work(2 * FARTHEST / step)
                 nodes, node_weights = rule((), math.log(step / 0.5) / math.log(0.6), FARTHEST)
             elif size > STAR * aim ** (1 / 3):
                 count = math.ceil(-math.log(aim) / (2 * math.log1p(1 / (6 * size))))
+                self._check_work(weight.size * count)
                 nodes, node_weights = hermite_rule(max(3, count))
             else:
                 star.append(axis)
@@ -215,14 +217,18 @@ class _Frame:
 
     def _product(self, u: Array, weight: Array, v: Array, other: Array) -> tuple[Array, Array]:
         """The product of two rules, without nodes of negligible weight."""
-        if weight.size * other.size * self.coefficients.shape[0] > WORK:
-            raise ToleranceNotMet(
-                "the recursion over the steps takes too much work at this tolerance; ask for a larger theory.tolerance"
-            )
+        self._check_work(weight.size * other.size)
         weights = np.multiply.outer(weight, other).ravel()
         both = np.hstack([np.repeat(u, v.shape[0], axis=0), np.tile(v, (u.shape[0], 1))])
         kept = weights > NEGLIGIBLE
         return both[kept], weights[kept]
+
+    def _check_work(self, nodes: float) -> None:
+        """Refuse more nodes than are affordable."""
+        if nodes * self.coefficients.shape[0] > WORK:
+            raise ToleranceNotMet(
+                "the recursion over the steps takes too much work at this tolerance; ask for a larger theory.tolerance"
+            )
 
 
 def _principal(vectors: Array, smallest: float) -> Array:

@@ -26,6 +26,7 @@ Array = NDArray[np.float64]
 Both = tuple[Array, Array]
 
 NUDGE = 1e-300  # in place of an exact zero, so that its sign is defined; T(0, a) is continuous there
+SMALLEST_SPREAD = 1e-60  # in place of a spread that vanishes: all within rounding of a limit that is continuous
 FAR = 40.0  # beyond it every normal probability is 0 or 1
 
 
@@ -36,13 +37,13 @@ def conditional_means(link: Link, stretch: Array, shift: Array, spread: Array, s
         link: piecewise linear.
         stretch: κ − 1; apart from 1, so that nothing cancels where it is small.
         shift: what does not depend on h.
-        spread: the standard deviation of what multiplies ξ, positive.
+        spread: the standard deviation of what multiplies ξ.
         self_shift: the factor of the self term σ'(h).
     """
     slope0, intercept, jumps = lines(link)
     ends = [-FAR, *(cut for cut, _ in jumps), FAR]
     slopes = np.cumsum([slope0, *(jump for _, jump in jumps)])
-    kappa = 1 + stretch
+    kappa, spread = 1 + stretch, np.maximum(spread, SMALLEST_SPREAD)
     radius = np.hypot(kappa, spread)
     value, derivative = np.zeros((2, *np.broadcast_shapes(shift.shape, self_shift.shape, spread.shape)))
     for left, right, inner in zip(ends[:-1], ends[1:], slopes, strict=True):

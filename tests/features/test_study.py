@@ -126,3 +126,9 @@ def test_many_rows_are_drawn_as_curves():
     drawn = [line.get_ydata() for line in left.lines if len(line.get_xdata()) == 5]
     means = [one.prediction["outliers"][0]["location"] for one in results.rows]
     assert any(np.allclose(values, means) for values in drawn)
+
+
+def test_an_output_that_grows_is_refused_by_the_key():
+    found = study(training={"batches": "independent", "alpha": ["9/20"], "scale": [1000]})
+    with pytest.raises(BadInput, match=r"key 'training.scale': value \['1000'\].*loss = 'correlation'"):
+        found.kind.function("predict")(found.rows[0].setup)

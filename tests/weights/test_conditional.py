@@ -8,7 +8,7 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from rmtfl.links import parse
-from rmtfl.weights import conditional
+from rmtfl.weights import conditional, piecewise_linear
 from rmtfl.weights.smoothing import smooth
 from rmtfl.weights.statistics import statistics
 from tests.weights.setups import setup
@@ -72,3 +72,26 @@ def test_a_smooth_neuron_against_a_plain_double_sum(text):
                 tolerance = 1e-8 if abs(s) <= 0.5 else 1e-4  # the poles of tanh come within 1/s of the real line
                 assert value[i, j, k] == pytest.approx(w @ link.numpy()(h) @ w, abs=tolerance)
                 assert slope[i, j, k] == pytest.approx(w @ link.derivative().numpy()(h) @ w, abs=tolerance)
+
+
+@pytest.mark.parametrize("width", [0.0, 1e-12])
+def test_panels_around_kinks_that_are_not_smoothed(width):
+    x, weight = conditional.graded((-1.0,), width, 1.3, 0.9, 0.0)
+    assert x.size < 1e6
+    assert weight @ np.maximum(x + 1, 0) == pytest.approx(norm.cdf(1) + norm.pdf(1), abs=2e-6)
+
+
+def test_a_neuron_without_noise_of_its_own():
+    link = parse("relu(x + 1/2)")
+    arguments = [np.array([value]) for value in (0.3, 0.7, 0.0, -0.2)]
+    value, slope = piecewise_linear.conditional_means(link, *arguments)
+
+    def moved(h):
+        return 1.3 * h + 0.7 - 0.2 * (h > -0.5)
+
+    def averaged(function):
+        cuts = [-0.5, -1.2 / 1.3, -1.0 / 1.3]
+        return quad(lambda h: function(moved(h)) * norm.pdf(h), -9, 9, points=cuts, epsabs=1e-12, limit=300)[0]
+
+    assert value[0] == pytest.approx(averaged(lambda m: max(m + 0.5, 0.0)), abs=1e-9)
+    assert slope[0] == pytest.approx(averaged(lambda m: float(m > -0.5)), abs=1e-9)

@@ -278,3 +278,8 @@ def test_three_steps_on_a_reused_batch_are_refused():
 def test_what_is_out_of_reach_is_admitted():
     with pytest.raises(ToleranceNotMet, match=r"theory\.tolerance"):
         predict(setup(steps=4, width=200, scale=[4] * 4, tolerance=1e-9))
+
+
+def test_rows_that_grow_beyond_any_rule_are_refused():
+    with pytest.raises(ToleranceNotMet, match="takes too much work"):
+        predict(setup("He3(x)", "tanh(x)/1000000", noise=100, ratios=("1/2", 1), width=10, scale=[1, 30, "1/10"]))

@@ -102,7 +102,7 @@ class BorderedTransfer:
         at_label = weight.sum(axis=2) - first.sum(axis=2)
         D = self.G.shape[0]
         own = self.seen[:, 1:].reshape(-1, D)
-        return np.asarray(at_label @ self.seen[:, 0] - second.reshape(factors.shape[0], -1) @ own)
+        return np.asarray(at_label @ self.seen[:, 0] - second.reshape(factors.shape[0], len(own)) @ own)
 
     @property
     def seen_corner(self) -> Matrix:
