@@ -251,6 +251,11 @@ class TestNodes:
         assert found.z1[inner] == pytest.approx(found.y[inner] / 5, abs=2e-3)
         assert (found.z2 - found.z1**2)[inner] == pytest.approx(0.8, abs=5e-3)
 
+    def test_labels_that_are_noise_alone(self):
+        _, _, y = two_steps.lattice(setting("tanh(x)", "1", s=(0.5, 0.5), noise=2), two_steps.FINE)
+        assert np.mean(y) == pytest.approx(1, abs=1e-12)
+        assert np.var(y) == pytest.approx(4, rel=1e-12)
+
     def test_merging_does_not_move_what_is_predicted(self, monkeypatch):
         case = setting(s=(1.5,), width=500)
         merged = predict(case)

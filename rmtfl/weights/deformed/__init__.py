@@ -130,5 +130,5 @@ def _with_errors(found: Sequence[branch.Found], compared: list[tuple[branch.Foun
         location = max(abs(here.location - other.location) for other in others_of_it)
         alignment = max(abs(here.alignment - other.alignment) for other in others_of_it)
         error = max(location + MERGING * here.location, alignment + here.error + MERGING)
-        outliers.append(Outlier(here.location, here.alignment, error))
+        outliers.append(Outlier(here.location, min(max(here.alignment, 0.0), 1.0), error))  # rounding leaves [0, 1]
     return tuple(outliers)

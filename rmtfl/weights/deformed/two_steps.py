@@ -36,6 +36,7 @@ Array = NDArray[np.float64]
 PAIRS = 1000  # of nodes ±g of the second batch; z, g and the noise are cut where the outermost of so many samples is
 RESPONSE = 48  # nodes in ā of the mean network function f₁
 VARIANCE_CUTOFF = 1e-6  # of the separation of v₂, which costs no blocks
+SMALLEST = 1e-300  # in place of the square of what is constant
 LARGEST_RANK = 12  # of everything that costs no blocks
 
 
@@ -157,7 +158,7 @@ def lattice(setup: Setup, accuracy: Accuracy) -> tuple[Array, Array, Array]:
     if noise:
         # Not orthogonal to the clean labels, the noise would change E y² at first order.
         clean = y - y.mean()
-        epsilon = rest[0] - (rest[0] @ clean) / (clean @ clean) * clean
+        epsilon = rest[0] - (rest[0] @ clean) / max(clean @ clean, SMALLEST) * clean
         y = y + noise * epsilon / epsilon.std()
     return np.tile(z, 2), np.concatenate([g, -g]), np.tile(y, 2)
 
