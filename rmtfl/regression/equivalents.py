@@ -129,23 +129,30 @@ class Regression:
     def _learned(self, load: Array, r: Array) -> tuple[Array, Array]:
         """The mean prediction at the nodes in t, and the squares that it takes of the weights, over r²."""
         f, functions = self.features, self._functions
-        terms, rank = f.mean_left.shape[1], f.linear_left.shape[1]
-        axes = f.coordinates.shape[0]
+        terms = f.mean_left.shape[1]
         response = np.zeros((len(functions), len(functions)))
         response[:terms, :terms] = (f.mean_left.T * (f.neuron * r)) @ f.mean_left
-        response[terms:, terms:] = np.kron(np.eye(axes), self._linear_response(r) / self.width)
+        response[terms:, terms:] = np.tensordot(f.neuron * r, self._fluctuating, axes=1) * self.psi / self.width
         weighted = functions * (self.width * load)
         force = np.linalg.solve(np.eye(len(functions)) + (weighted @ functions.T) @ response, weighted @ f.label)
         squares = (f.mean_left @ force[:terms]) ** 2 / self.width
-        along = f.linear_left @ force[terms:].reshape(axes, rank).T
-        squares = squares + self.psi / self.width**2 * f.variance * (along**2).sum(axis=1)
+        squares = squares + self.psi / self.width**2 * ((self._fluctuating @ force[terms:]) @ force[terms:])
         return (response @ force) @ functions, squares
 
     @cached_property
     def _functions(self) -> Array:
-        """What the mean prediction is made of: the means' functions of t, and those of the linear part times t_i."""
+        """What the mean prediction is made of: functions of t in the means, and in what single neurons add to them."""
         f = self.features
-        return np.vstack([f.mean_right, *(f.linear_right * t for t in f.coordinates)])
+        return np.vstack([f.mean_right, *(f.linear_right * t for t in f.coordinates), f.bent_right])
+
+    @cached_property
+    def _fluctuating(self) -> Array:
+        """Given ā, d × the covariance of the coefficients that single neurons add, shape (m, functions, functions)."""
+        f = self.features
+        axes, rank = f.coordinates.shape[0], f.linear_left.shape[1]
+        owner = np.repeat(np.arange(axes + 1), [rank] * axes + [f.bent_left.shape[1]])
+        left = np.column_stack([*[f.linear_left] * axes, f.bent_left])
+        return np.asarray(f.fluctuation[:, owner[:, None], owner] * left[:, :, None] * left[:, None, :])
 
     def _linear_load(self, load: Array) -> Array:
         right = self.features.linear_right

@@ -2,7 +2,8 @@
 
 On a sample with coordinates t along those directions the feature of a neuron is, in law,
 
-    m(a, t) + c(a, t) ⟨w', x⟩ + √v(a, t) noise,     m = E σ,  c = E σ',  v = Var σ − ρ² c²   at ⟨m(a), t⟩ + ρ(a) g,
+    m(a, t) + c(a, t) ⟨w', x⟩ + (‖w'‖² − ρ²) E σ''/2 + √v(a, t) noise,
+    m = E σ,  c = E σ',  v = Var σ − ρ² c²   at ⟨m(a), t⟩ + ρ(a) g,
 
 w' the neuron's own row of variance ρ²/d (theory/feature-regression.md, `feature-regression.equivalent`). m and c are
 separated into few terms in a and t; t is a product rule, cut at the kinks of the target along its axis.
@@ -20,9 +21,9 @@ from rmtfl.errors import ToleranceNotMet
 from rmtfl.features.neurons import Neurons
 from rmtfl.gaussian import rule
 from rmtfl.links import Link
-from rmtfl.regression.spread import square
+from rmtfl.regression.layer import Layer
+from rmtfl.regression.moments import moments
 from rmtfl.weights.second_layer import hermite_rule
-from rmtfl.weights.smoothing import smooth
 
 Array = NDArray[np.float64]
 
@@ -44,6 +45,8 @@ class Features:
         label: target(t₀), shape (k,).
         mean_left, mean_right: shapes (m, p), (p, k).
         linear_left, linear_right: shapes (m, q), (q, k).
+        bent_left, bent_right: of E σ''/2, by which m changes with ‖w'‖², shapes (m, s), (s, k).
+        fluctuation: of single neurons' rows along t and of their square norms, as that of `Layer`.
         rest: v, shape (m, k).
     """
 
@@ -56,41 +59,46 @@ class Features:
     mean_right: Array
     linear_left: Array
     linear_right: Array
+    bent_left: Array
+    bent_right: Array
+    fluctuation: Array
     rest: Array
 
 
-def features(activation: Link, target: Link, neurons: Neurons, level: float, cutoff: float) -> Features:
+def features(activation: Link, target: Link, trained: Layer, level: float, cutoff: float) -> Features:
     """The equivalent of a layer.
 
     Args:
         activation: σ.
         target: of the labels.
-        neurons: the layer.
+        trained: the layer.
         level: refinement of the rules in t and in the neuron.
         cutoff: relative size of the terms of c that are left out; they count towards v.
 
     Raises:
         ToleranceNotMet: if the activation overflows doubles.
     """
+    neurons = trained.neurons
     coordinates, sample = _grid(target, neurons, level)
     centre = neurons.mean @ coordinates
     with np.errstate(over="ignore", invalid="ignore"):
         spread = neurons.spread[:, None]
-        mean, linear = smooth(activation, centre, spread, level)
-        second, _ = smooth(square(activation), centre, spread, level)
-    if not (np.all(np.isfinite(second)) and np.all(np.isfinite(linear))):
+        found = moments(activation, centre, spread, level)
+    if not all(np.all(np.isfinite(part)) for part in (found.square, found.slope, found.curvature)):
         raise ToleranceNotMet("the activation overflows doubles on the trained weights: it grows too fast")
-    left, right = _separated(linear, neurons.weight, sample, cutoff)
-    rest = np.maximum(second - mean**2 - (spread * (left @ right)) ** 2, 0.0)
+    left, right = _separated(found.slope, neurons.weight, sample, cutoff)
+    rest = np.maximum(found.square - found.value**2 - (spread * (left @ right)) ** 2, 0.0)
     return Features(
         neurons.weight,
         neurons.spread**2,
         sample,
         coordinates,
         target.numpy()(coordinates[0].copy()),
-        *_separated(mean, neurons.weight, sample, MEAN_CUTOFF),
+        *_separated(found.value, neurons.weight, sample, MEAN_CUTOFF),
         left,
         right,
+        *_separated(found.curvature / 2, neurons.weight, sample, cutoff),
+        trained.fluctuation,
         rest,
     )
 

@@ -9,12 +9,13 @@ in the limit (theory/feature-regression.md, `feature-regression.spread`).
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rmtfl.features.neurons import Neurons
-from rmtfl.gaussian import density
+from rmtfl.gaussian import density, hermite_coefficient
 from rmtfl.regression.spread import after_one_step, independent, reused
 from rmtfl.setup import Setup
 from rmtfl.weights import second_layer
@@ -28,12 +29,26 @@ MOST_DIRECTIONS = 2  # across the target
 WEAKEST = 0.03  # θ = √N × root mean square of a direction's coefficients below which it counts towards the spread
 
 
-def untrained() -> Neurons:
+@dataclass(frozen=True)
+class Layer:
+    """The neurons, and how single ones differ from others of their ā.
+
+    Attributes:
+        neurons: mean rows and spreads.
+        fluctuation: d × the covariance of w' along the axes of the mean rows and of ‖w'‖², shape (m, D + 1, D + 1).
+    """
+
+    neurons: Neurons
+    fluctuation: Array
+
+
+def untrained() -> Layer:
     """All neurons alike: no mean, and rows of N(0, I/d)."""
-    return Neurons(np.zeros(1), np.ones(1), np.zeros((1, 1)), np.ones(1))
+    neurons = Neurons(np.zeros(1), np.ones(1), np.zeros((1, 1)), np.ones(1))
+    return Layer(neurons, np.diag([1.0, 2.0])[None])
 
 
-def layer(setup: Setup, order: int, level: int) -> Neurons:
+def layer(setup: Setup, order: int, level: int) -> Layer:
     """The neurons after the setup's steps.
 
     Args:
@@ -45,12 +60,28 @@ def layer(setup: Setup, order: int, level: int) -> Neurons:
     cut = training.steps == 2 and training.batches == "reused" and bool(setup.network.activation.kinks)
     a, weight = _second_layer(setup.network.second_layer, order, cut)
     width = int(setup.sizes.width)
-    first = training.step_size(0, width)
+    first, second = training.step_size(0, width), 0.0
     if training.steps == 1:
-        mean = np.outer(first * stats.mu1 * a, [stats.c1, stats.perpendicular])
-        return Neurons(a, weight, mean, np.sqrt(after_one_step(stats, first * a)))
-    mean, variance = _two_steps(setup, stats, (first, training.step_size(1, width)), (a, weight), cut, level)
-    return Neurons(a, weight, mean, np.sqrt(np.maximum(variance, 0.0)))
+        update = np.outer(first * a, [stats.c1, stats.perpendicular])
+        neurons = Neurons(a, weight, stats.mu1 * update, np.sqrt(after_one_step(stats, first * a)))
+    else:
+        second = training.step_size(1, width)
+        mean, variance, update = _two_steps(setup, stats, (first, second), (a, weight), cut, level)
+        neurons = Neurons(a, weight, mean, np.sqrt(np.maximum(variance, 0.0)))
+    return Layer(neurons, _fluctuation(setup, stats, neurons.spread**2, (first + second) * a, update))
+
+
+def _fluctuation(setup: Setup, stats: Statistics, square: Array, shift: Array, update: Array) -> Array:
+    """That of `Layer`: to first order in the steps, ‖w₀‖² bends the mean rows, and a row along them grows."""
+    slope = setup.network.activation.derivative()
+    bent = hermite_coefficient(slope, 2).value * update
+    growth = square + (1 + shift * stats.c0 * stats.mu2) * shift * stats.c0 * hermite_coefficient(slope, 3).value
+    axes = bent.shape[1]
+    found = np.empty((square.size, axes + 1, axes + 1))
+    found[:, :axes, :axes] = square[:, None, None] * np.eye(axes) + bent[:, :, None] * bent[:, None, :] / 2
+    found[:, :axes, axes] = found[:, axes, :axes] = (2 * square + growth)[:, None] * bent
+    found[:, axes, axes] = 2 * growth**2 + 4 * square * (bent**2).sum(axis=1)
+    return found
 
 
 def _second_layer(law: str, order: int, cut: bool) -> tuple[Array, Array]:
@@ -64,19 +95,21 @@ def _second_layer(law: str, order: int, cut: bool) -> tuple[Array, Array]:
 
 def _two_steps(
     setup: Setup, stats: Statistics, steps: tuple[float, float], rule: tuple[Array, Array], cut: bool, level: int
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array, Array]:
+    """m, ρ², and to first order in the steps the updates over E σ' in the frame of m."""
     (first, second), (a, weight) = steps, rule
     resolution = Resolution.at(np.full(FIELDS, level), cut)
     rows = build(setup, stats, first, a, weight, resolution)
     coefficients = a[:, None] * np.column_stack([np.full(a.size, first * stats.mu1), second * rows.mixing])
-    spanning = np.vstack([rows.direction, rows.vectors])
+    spanning = np.vstack([rows.direction, rows.vectors, first * rows.direction + second * rows.residual])
     triangle = np.asarray(np.linalg.qr(spanning[:, 1:].T, mode="r"))
-    across = coefficients @ triangle.T
+    across = coefficients @ triangle[:, :-1].T
     root = np.sqrt(weight)[:, None]
-    left, strengths, _ = np.linalg.svd(root * across, full_matrices=False)
+    left, strengths, frame = np.linalg.svd(root * across, full_matrices=False)
     count = min(MOST_DIRECTIONS, int(np.sum(math.sqrt(int(setup.sizes.width)) * strengths >= WEAKEST)))
-    mean = np.column_stack([coefficients @ spanning[:, 0], left[:, :count] * strengths[:count] / root])
+    mean = np.column_stack([coefficients @ spanning[:-1, 0], left[:, :count] * strengths[:count] / root])
     spread = reused if setup.training.batches == "reused" else independent
     variance = spread(setup, stats, (first, second), (a, weight), resolution)
     rest = np.maximum((across**2).sum(axis=1) - (mean[:, 1:] ** 2).sum(axis=1), 0.0)
-    return mean, variance + rest
+    update = np.outer(a, [spanning[-1, 0], *(frame[:count] @ triangle[:, -1])])
+    return mean, variance + rest, update

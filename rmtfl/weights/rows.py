@@ -89,11 +89,12 @@ FIELDS = 7  # of a resolution
 
 @dataclass(frozen=True)
 class Rows:
-    """V(ā_i) = Σ_r mixing[i, r] vectors[r], beside the direction b; the first coordinate is along the target."""
+    """V(ā_i) = Σ_r mixing[i, r] vectors[r], beside b and X₂^T r/n; the first coordinate is along the target."""
 
     mixing: Array
     vectors: Array
     direction: Array
+    residual: Array
 
 
 def build(setup: Setup, stats: Statistics, step: float, nodes: Array, weights: Array, resolution: Resolution) -> Rows:
@@ -111,18 +112,19 @@ def _independent(
     value, slope = conditional.independent(setup.network.activation, stats, step * nodes, G, resolution.neuron)
     response = (weights * nodes) @ value if setup.training.loss == "squared" else np.zeros(gamma.size)
     mixing, basis = _compressed(slope)
+    functions = np.vstack([basis, np.ones(gamma.size)])
     z, weight = _given_direction(setup, stats, gamma, resolution.sample)
     y = setup.data.target.numpy()(z)
     first, second = (weight * y).sum(axis=1), (weight * y * y).sum(axis=1) + stats.noise**2
     zy, mean_z = (weight * z * y).sum(axis=1), stats.c1 * gamma / stats.tau
-    along = basis @ (gamma_weight * (zy - response * mean_z))
-    across = (basis @ (gamma_weight * G * (first - response)) - stats.c1 * along) / stats.perpendicular
+    along = functions @ (gamma_weight * (zy - response * mean_z))
+    across = (functions @ (gamma_weight * G * (first - response)) - stats.c1 * along) / stats.perpendicular
     residual = np.sqrt(np.maximum(second - 2 * response * first + response**2, 0.0))
-    rest = math.sqrt(stats.phi) * basis * residual * np.sqrt(gamma_weight)
+    rest = math.sqrt(stats.phi) * functions * residual * np.sqrt(gamma_weight)
     vectors = np.column_stack([along, across, rest])
     direction = np.zeros(vectors.shape[1])
     direction[:2] = stats.c1, stats.perpendicular
-    return Rows(mixing, vectors, direction)
+    return Rows(mixing, vectors[:-1], direction, vectors[-1])
 
 
 def _reused(setup: Setup, stats: Statistics, step: float, nodes: Array, weights: Array, resolution: Resolution) -> Rows:
@@ -140,7 +142,8 @@ def _reused(setup: Setup, stats: Statistics, step: float, nodes: Array, weights:
     residual = frame.label
     if setup.training.loss == "squared":
         residual = residual - frame.grid.interpolate(np.tensordot(weights * nodes, value, axes=1)[None])[0]
-    return Rows(mixing, *frame.vectors(basis, residual))
+    vectors, direction = frame.vectors(np.concatenate([basis, np.ones((1, *basis.shape[1:]))]), residual)
+    return Rows(mixing, vectors[:-1], direction, vectors[-1])
 
 
 class ReusedFrame:

@@ -44,6 +44,15 @@ def test_a_trial_is_its_seed_and_later_steps_do_not_change_earlier_ones() -> Non
         assert np.array_equal(first[name], second[name][:2])
 
 
+def test_a_large_step_on_one_second_layer_weight() -> None:
+    # What neurons of one norm would predict is 6 to 7 % more at three samples per dimension.
+    changed = {"target": "sin(x)", "noise": 0, "batch_ratio": 20, "batches": "independent", "alpha": [0], "scale": [52]}
+    setup = setting(second_layer="rademacher", width=300, sample_ratio=[3], **changed)
+    mse = np.array([trial(setup, SeedSequence(18, spawn_key=(0, k)))["mse"][1, 0, 0] for k in range(NETWORKS)])
+    predicted = predict(setup).curves[1].mse[0]
+    assert abs(predicted - mse.mean()) <= 3 * mse.std(ddof=1) / np.sqrt(NETWORKS) + 0.01 * predicted
+
+
 @pytest.mark.parametrize("batches", ["independent", "reused"])
 @pytest.mark.parametrize(
     ("activation", "target"), [("tanh(x)", "x"), ("tanh(x + 7/10)", "x + He2(x)/2"), ("relu(x)", "He3(x)")]
