@@ -10,8 +10,9 @@ import math
 import re
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -20,14 +21,16 @@ from pydantic import (
     Field,
     PlainSerializer,
     PlainValidator,
+    SerializerFunctionWrapHandler,
     ValidationInfo,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
 from rmtfl import given
 from rmtfl.errors import AcrossTables
-from rmtfl.given import GivenLayer
+from rmtfl.given import GivenBatches, GivenLayer
 from rmtfl.links import Link, parse
 
 HALF = Fraction(1, 2)
@@ -115,9 +118,18 @@ def _second_layer(value: object, info: ValidationInfo) -> str:
     )
 
 
+def _batches(value: object, info: ValidationInfo) -> GivenBatches | None:
+    if value is None or isinstance(value, GivenBatches):
+        return value
+    if isinstance(value, str) and value.startswith(given.PREFIX):
+        return given.read_batches(value, (info.context or {}).get("folder", Path()))
+    raise ValueError(f"expected '{given.PREFIX}PATH', the place of {given.ACCEPTED_BATCHES}")
+
+
 Rational = Annotated[Fraction, BeforeValidator(exact), PlainSerializer(fraction_text)]
 StepExponent = Annotated[Rational, _within(0, HALF)]
 SecondLayer = Annotated[str, PlainValidator(_second_layer)]
+Batches = Annotated[GivenBatches | None, PlainValidator(_batches)]
 Ratio = Annotated[Rational, _within(0, LARGEST_RATIO, open_low=True)]
 Scale = Annotated[Rational, _within(0, LARGEST_SCALE, open_low=True)]
 Noise = Annotated[Rational, _within(0, 10**6)]
@@ -165,11 +177,36 @@ def drawn(network: Network) -> Network:
     return network
 
 
+def drawn_data(data: Data) -> Data:
+    """The data, if they are drawn: the validator of rows that take no given batch.
+
+    Raises:
+        AcrossTables: naming the key.
+    """
+    if data.batch is not None:
+        raise AcrossTables("data.batch", str(data.batch), "only weights take one; expected no such key")
+    return data
+
+
+SMALLEST_NOISE = 1e-5  # of labels in a file, relative to their size: those of single precision are rounded
+
+
 class Data(Table):
-    """x ~ N(0, I_d), y = target(<x, β>) + noise · N(0, 1), with ‖β‖ = 1."""
+    """x ~ N(0, I_d), y = target(<x, β>) + noise · N(0, 1), with ‖β‖ = 1.
+
+    `batch` is None, or the very draws that one network is trained on, with β the first basis vector.
+    """
 
     target: LinkText
     noise: Noise = Field(default=Fraction(0), validate_default=True)
+    batch: Batches = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_drawn(self, inner: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        found: dict[str, Any] = inner(self)
+        if self.batch is None:  # a row without it keeps its key in stores of before
+            found.pop("batch", None)
+        return found
 
     @field_validator("noise", mode="after")
     @classmethod
@@ -178,6 +215,22 @@ class Data(Table):
         if noise == 0 and target is not None and all(piece == 0 for piece in target.pieces):
             raise ValueError("the target is zero and there is no noise, so that nothing is learned")
         return noise
+
+    @field_validator("batch", mode="after")
+    @classmethod
+    def _labels_of_the_target(cls, batch: GivenBatches | None, info: ValidationInfo) -> GivenBatches | None:
+        target, noise = info.data.get("target"), info.data.get("noise")
+        if batch is None or target is None or noise is None:
+            return batch
+        for inputs, labels in map(batch.batch, range(batch.steps)):
+            off = math.sqrt(np.mean((labels - target.numpy()(inputs[:, 0].copy())) ** 2))
+            allowed = given.LARGEST_SPREAD * float(noise) / math.sqrt(2 * len(labels))
+            if abs(off - noise) > allowed + SMALLEST_NOISE * math.sqrt(np.mean(labels**2)):
+                raise ValueError(
+                    f"its labels differ from the target at X[:, 0] by {off:.3g} in root mean square; expected "
+                    f"data.noise = {noise}, β being the first basis vector"
+                )
+        return batch
 
 
 class Sizes(Table):
@@ -290,6 +343,25 @@ class Setup(Table):
                     "sizes.width", sizes.width, f"expected {count}, the numbers in {network.second_layer}"
                 )
         return sizes
+
+    @model_validator(mode="after")
+    def _as_the_batch(self) -> Self:
+        batch, training = self.data.batch, self.training
+        if batch is None:
+            return self
+        if self.sizes.width == "limit":
+            raise AcrossTables("sizes.width", "limit", "expected a number with a batch that is given")
+        if self.theory.bulk != "deformed":
+            raise AcrossTables(
+                "data.batch", str(batch), "only a deformed bulk knows it; expected theory.bulk = 'deformed'"
+            )
+        wanted = training.steps if training.batches == "independent" else 1
+        if batch.steps != wanted:
+            raise AcrossTables("data.batch", str(batch), f"holds {batch.steps} batches; expected {wanted}")
+        shape, expected = batch.batch(0)[0].shape, (self.sizes.samples, self.sizes.dimension)
+        if shape != expected:
+            raise AcrossTables("data.batch", str(batch), f"holds X of shape {shape}; expected (n, d) = {expected}")
+        return self
 
     @model_validator(mode="after")
     def _small_steps(self) -> Self:

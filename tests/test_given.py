@@ -1,4 +1,4 @@
-"""Second layers given as numbers: reading, refusing, identity, and what is predicted and simulated with them."""
+"""Second layers and batches given as numbers: reading, refusing, identity, predictions and simulations with them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from numpy.random import SeedSequence
 
 from rmtfl import given, study
 from rmtfl.errors import BadInput
-from rmtfl.given import GivenLayer
+from rmtfl.given import GivenBatches, GivenLayer
 from rmtfl.montecarlo.weights import train
 from rmtfl.setup import Setup
 from rmtfl.weights import predict, second_layer
 from rmtfl.weights.deformed import nodes
 from rmtfl.weights.finite_width import finite_rank
-from tests.weights.deformed_networks import setting
+from tests.weights.deformed_networks import few_nodes, setting
+from tests.weights.deformed_networks import given as one_network
 
 VALUES = np.random.default_rng(1).standard_normal(120)
 LAYER = GivenLayer("a.npy", VALUES)
@@ -159,6 +160,11 @@ class TestLaw:
         assert weight @ x**4 == pytest.approx(np.mean(values**4), rel=1e-3)
         assert x.max() == values.max()
 
+    def test_few_values_are_their_own_nodes(self):
+        signs = GivenLayer("s.npy", np.resize([1.0, -1.0, 1.0], 3000))
+        x, weight = nodes.second_layer(signs, 3000)
+        assert x.tolist() == [-1, 1] and weight == pytest.approx([1 / 3, 2 / 3])
+
 
 class TestOneNetwork:
     def test_is_simulated_with_the_very_same_numbers(self):
@@ -171,7 +177,8 @@ class TestOneNetwork:
         assert np.array_equal(one[:60], two[:60]) and not np.allclose(one[60:], two[60:])
 
     @pytest.mark.parametrize(("s", "batches"), [((1.0,), "reused"), ((1.0, 1.0), "independent")])
-    def test_prediction_follows_its_second_layer(self, s, batches):
+    def test_prediction_follows_its_second_layer(self, s, batches, monkeypatch):
+        few_nodes(monkeypatch)
         gaps, drawn = [], []
         for index in range(3):
             values = np.random.default_rng(index).standard_normal(400)
@@ -187,3 +194,118 @@ class TestOneNetwork:
         case = setting("relu(x)", s=(0.5, 0.5), batches="reused", width=120, second_layer=LAYER, bulk="rigid")
         assert isinstance(case, Setup)
         assert predict(case).count >= 1
+
+
+N, D, SAMPLES = 60, 60, 90
+INPUTS = np.random.default_rng(5).standard_normal((2, SAMPLES, D))
+LABELS = np.tanh(INPUTS[:, :, 0])
+ONE = {"X": INPUTS[0], "y": LABELS[0]}
+TWO = {"X1": INPUTS[0], "y1": LABELS[0], "X2": INPUTS[1], "y2": LABELS[1]}
+
+
+def trained_on(folder, arrays, **changes):
+    """The only row of a study that names a file of these arrays."""
+    np.savez(folder / "b.npz", **arrays)
+    tables = {
+        "data": {"target": "tanh(x)", "batch": "file:b.npz"},
+        "sizes": {"width_ratio": 1, "sample_ratio": "3/2", "width": N},
+        "theory": {"bulk": "deformed"},
+    }
+    found = document("gaussian") | {key: table | changes.pop(key, {}) for key, table in tables.items()} | changes
+    return study.from_document(found, folder / "study.toml").rows[0]
+
+
+TWICE = {"alpha": ["1/2"] * 2, "scale": [1, 1]}
+
+
+class TestBatches:
+    def test_one_for_all_steps_or_one_a_step(self, tmp_path):
+        kept = trained_on(tmp_path, ONE, training={"batches": "reused"} | TWICE).setup.data.batch
+        assert kept.steps == 1 and np.array_equal(kept.batch(1)[0], INPUTS[0])
+        fresh = trained_on(tmp_path, TWO, training={"batches": "independent"} | TWICE).setup.data.batch
+        for step in range(2):
+            inputs, labels = fresh.batch(step)
+            assert np.array_equal(inputs, INPUTS[step]) and np.array_equal(labels, LABELS[step])
+
+    def test_a_row_is_known_by_the_numbers(self, tmp_path):
+        row = trained_on(tmp_path, ONE)
+        assert row.inputs["data.batch"].startswith("file:b.npz (sha256 ")
+        assert trained_on(tmp_path, ONE).key == row.key
+        assert trained_on(tmp_path, TWO, training={"batches": "independent"} | TWICE).key != row.key
+        signs = np.ones(D)
+        signs[-1] = -1
+        assert trained_on(tmp_path, {"X": INPUTS[0] * signs, "y": LABELS[0]}).key != row.key
+        assert not any(
+            "batch" in key for key in study.from_document(document("gaussian")).rows[0].inputs if "data" in key
+        )
+
+    def test_copies_keep_the_numbers(self):
+        batches = GivenBatches("b.npz", *TWO.values())
+        twin = pickle.loads(pickle.dumps(batches))
+        assert twin == batches and np.array_equal(twin.batch(1)[0], INPUTS[1])
+
+    @pytest.mark.parametrize(
+        ("arrays", "message"),
+        [
+            ({"X": INPUTS[0]}, "holds X; expected X of shape"),
+            (ONE | {"Z": LABELS[0]}, "holds X, y, Z; expected"),
+            ({"X": INPUTS[0], "y": LABELS[0][:-1]}, r"holds y, float64 of shape \(89,\)"),
+            ({"X": INPUTS[0].T, "y": LABELS[0]}, r"holds y, float64 of shape \(90,\)"),
+            ({"X": INPUTS[0] + 1j, "y": LABELS[0]}, "holds X, complex128"),
+            ({"X": INPUTS[0] * np.nan, "y": LABELS[0]}, "holds NaN"),
+            ({"X": INPUTS[0] / np.sqrt(D), "y": LABELS[0]}, "inputs of mean square 0.01"),
+            ({"X": INPUTS[0], "y": LABELS[1]}, r"differ from the target .* expected data\.noise = 0"),
+            ({"X": INPUTS[0, :-1], "y": LABELS[0, :-1]}, r"X of shape \(89, 60\); expected \(n, d\) = \(90, 60\)"),
+            (TWO, "holds 2 batches; expected 1"),
+            ({"X": np.array([{}, 1]), "y": LABELS[0]}, "is not a numeric .npz file"),
+        ],
+    )
+    def test_what_cannot_be_used_is_named(self, tmp_path, arrays, message):
+        with pytest.raises(BadInput, match=rf"key 'data\.batch'.*{message}"):
+            trained_on(tmp_path, arrays)
+
+    @pytest.mark.parametrize("content", [None, b"nonsense", b"PK\x03\x04nonsense"])
+    def test_no_such_file(self, tmp_path, content):
+        if content is not None:
+            (tmp_path / "c.npz").write_bytes(content)
+        with pytest.raises(BadInput, match=r"key 'data\.batch'.*(cannot be read|is not a numeric .npz)"):
+            trained_on(tmp_path, ONE, data={"batch": "file:c.npz"})
+
+    def test_a_rigid_bulk_and_the_limit_do_not_know_it(self, tmp_path):
+        with pytest.raises(BadInput, match=r"'data\.batch'.*expected theory\.bulk = 'deformed'"):
+            trained_on(tmp_path, ONE, theory={"bulk": "rigid"})
+        with pytest.raises(BadInput, match=r"'sizes\.width': value limit: expected a number"):
+            trained_on(tmp_path, ONE, sizes={"width": "limit"})
+
+    @pytest.mark.parametrize("observable", ["features", "feature-regression", "learning-curve"])
+    def test_other_observables_refuse_it(self, tmp_path, observable):
+        np.savez(tmp_path / "b.npz", **ONE)
+        found = document("gaussian") | {"data": {"target": "tanh(x)", "batch": "file:b.npz"}, "observable": observable}
+        if observable == "learning-curve":
+            del found["network"]["second_layer"]
+            found["kernel"] = {"from_training": True, "samples": 100, "ridge": 1}
+        with pytest.raises(BadInput, match=r"key 'data\.batch'.*only weights take one"):
+            study.from_document(found, tmp_path / "study.toml")
+
+
+class TestOneNetworksBatch:
+    @pytest.mark.parametrize("batches", ["reused", "independent"])
+    def test_is_what_the_simulation_trains_on(self, batches):
+        case, seed = setting("tanh(x)", "relu(x)", (1.0, 1.0), width=40, batches=batches, noise="1/4"), SeedSequence(3)
+        network = one_network(case, seed)
+        assert np.array_equal(train(network, seed), train(case, seed))
+        assert not np.allclose(train(network, SeedSequence(4)), train(case, SeedSequence(4)))
+
+    @pytest.mark.parametrize(("s", "batches", "largest"), [((1.0,), "reused", 0.03), ((0.8, 0.8), "independent", 0.03)])
+    def test_is_what_the_prediction_is_of(self, s, batches, largest):
+        case = setting("tanh(x+7/10)", "relu(x)", s, width=300, batches=batches)
+        gaps, drawn = [], []
+        for index in range(3):
+            network = one_network(case, SeedSequence(index))
+            found = predict(network)
+            tops = [np.linalg.norm(train(network, SeedSequence(100 + k)), 2) for k in range(3)]
+            assert found.spikes == () and found.leading == ()
+            gaps.append(float(found.outliers[0].location) / np.mean(tops) - 1)
+            drawn.append(np.mean(tops))
+        assert np.abs(gaps) == pytest.approx(0, abs=largest)
+        assert np.std(drawn) / np.mean(drawn) > 0.03  # from batch to batch: a typical draw says nothing of it

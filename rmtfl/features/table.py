@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from rmtfl.errors import BadInput
 from rmtfl.gaussian import check_square_integrable, expectation
 from rmtfl.links import Link, parse
-from rmtfl.setup import Data, Network, Ratio, Setup, Sizes, Table, Theory, Training, below_half, drawn
+from rmtfl.setup import Data, Network, Ratio, Setup, Sizes, Table, Theory, Training, below_half, drawn, drawn_data
 
 MOST_STEPS = 2
 
@@ -38,7 +38,7 @@ class FeaturesSetup(Table):
     """One row of a `features` study."""
 
     network: Annotated[Network, AfterValidator(drawn)]
-    data: Data
+    data: Annotated[Data, AfterValidator(drawn_data)]
     sizes: Sizes
     training: Annotated[Training, AfterValidator(below_half), AfterValidator(_offered)]
     features: FeaturesTable

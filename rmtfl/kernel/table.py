@@ -18,7 +18,7 @@ from rmtfl.kernel.covariance import Covariance, Form, after_training
 from rmtfl.kernel.learning import FOLDS
 from rmtfl.kernel.spectrum import SpikedKernel
 from rmtfl.links import Link
-from rmtfl.setup import Data, LinkText, Rational, Sizes, Table, Theory, Training
+from rmtfl.setup import Data, LinkText, Rational, Sizes, Table, Theory, Training, drawn_data
 
 LARGEST_DIMENSION = 10**9  # beyond it 1/d² is below rounding, and the limit says the same
 LARGEST_DEGREE = 60
@@ -197,7 +197,9 @@ class KernelSetup(_Row):
     """One row of a `kernel` study."""
 
     kernel: KernelTable
-    data: Annotated[Data | None, AfterValidator(_needed)] = Field(default=None, validate_default=True)
+    data: Annotated[Annotated[Data, AfterValidator(drawn_data)] | None, AfterValidator(_needed)] = Field(
+        default=None, validate_default=True
+    )
     sizes: Annotated[Sizes | None, AfterValidator(_needed)] = Field(default=None, validate_default=True)
     training: Annotated[Training | None, AfterValidator(_trainable), AfterValidator(_needed)] = Field(
         default=None, validate_default=True
@@ -227,7 +229,7 @@ class LearningCurveSetup(_Row):
 
     kernel: LearningCurveTable
     theory: Annotated[Theory, AfterValidator(_doubles)] = Theory()
-    data: Data
+    data: Annotated[Data, AfterValidator(drawn_data)]
     sizes: Annotated[Sizes | None, AfterValidator(_needed)] = Field(default=None, validate_default=True)
     training: Annotated[Training | None, AfterValidator(_trainable), AfterValidator(_needed)] = Field(
         default=None, validate_default=True

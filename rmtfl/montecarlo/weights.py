@@ -74,7 +74,7 @@ def train(setup: Setup, seed: SeedSequence, device: Device = HOST) -> Any:
     derivatives = device.empty(width, setup.sizes.samples)
     for step in range(setup.training.steps):
         if step == 0 or setup.training.batches == "independent":
-            labels = _draw_batch(setup, inputs, stream(seed, 3 + step), device)
+            labels = _batch(setup, step, inputs, seed, device)
         with np.errstate(over="ignore", invalid="ignore"):
             _gradient_step(setup, step, weights, second_layer, inputs, labels, derivatives, device.xp)
             finite = math.isfinite(sum(float(device.xp.sum(weights[rows, :] ** 2)) for rows in _blocks(width)))
@@ -90,7 +90,7 @@ def last_batch(setup: Setup, seed: SeedSequence) -> tuple[Array, Array]:
     """The inputs (n, d) and labels (n,) that the last step of `train` used."""
     inputs = np.empty((setup.sizes.samples, setup.sizes.dimension))
     step = setup.training.steps - 1 if setup.training.batches == "independent" else 0
-    return inputs, in_memory(_draw_batch(setup, inputs, stream(seed, 3 + step), HOST))
+    return inputs, in_memory(_batch(setup, step, inputs, seed, HOST))
 
 
 def memory(setup: Setup, *, spectrum: bool = False) -> int:
@@ -120,7 +120,13 @@ def _second_layer(setup: Setup, width: int, rng: Generator) -> Array:
     raise AssertionError(f"no second layer of law {setup.network.second_layer}")
 
 
-def _draw_batch(setup: Setup, inputs: Any, rng: Generator, device: Device) -> Any:
+def _batch(setup: Setup, step: int, inputs: Any, seed: SeedSequence, device: Device) -> Any:
+    """The labels of a step's batch, drawn or given; its inputs are written into an array of the device."""
+    if setup.data.batch is not None:
+        known, labels = setup.data.batch.batch(step)
+        inputs[:, :] = device.array(known)
+        return device.array(labels)
+    rng = stream(seed, 3 + step)
     device.fill_normal(inputs, rng)
     target: Link = setup.data.target
     labels = target.numpy()(in_memory(inputs[:, 0]).copy())

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from rmtfl.gaussian import check_square_integrable
-from rmtfl.setup import Data, Network, Ratio, Rational, Setup, Sizes, Table, Training, below_half, drawn
+from rmtfl.setup import Data, Network, Ratio, Rational, Setup, Sizes, Table, Training, below_half, drawn, drawn_data
 
 MOST_STEPS = 2
 LARGEST_SAMPLES = 10**9  # of the regression: ratios beyond are the infinite-data limit in all digits
@@ -49,7 +49,7 @@ class RegressionSetup(Table):
     """One row of a `feature-regression` study."""
 
     network: Annotated[Network, AfterValidator(drawn)]
-    data: Data
+    data: Annotated[Data, AfterValidator(drawn_data)]
     sizes: Sizes
     training: Annotated[Training, AfterValidator(below_half)]
     regression: RegressionTable

@@ -79,9 +79,10 @@ def _finite(setup: Setup) -> WeightsPrediction:
     # A step of order one has no expansion: all its terms are as large.
     small = HALF not in setup.training.alpha
     found = threshold(*setup.training.alpha) if small else None
-    leading = leading_order(setup) if small and setup.training.steps <= EXPANDED_STEPS else NO_SPIKES
+    typical = setup.data.batch is None  # the spikes are those of the laws, and not of one batch
+    leading = leading_order(setup) if typical and small and setup.training.steps <= EXPANDED_STEPS else NO_SPIKES
     try:
-        rank = leading if setup.theory.order == "leading" else finite_rank(setup, _tolerance(setup))
+        rank = leading if setup.theory.order == "leading" or not typical else finite_rank(setup, _tolerance(setup))
     except ToleranceNotMet:
         if not deformed:
             raise

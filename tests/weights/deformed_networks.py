@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 from numpy.random import SeedSequence
 
+from rmtfl.given import GivenBatches, GivenLayer
 from rmtfl.montecarlo import weights
 from rmtfl.montecarlo.devices import HOST
 from rmtfl.montecarlo.weights import train
 from rmtfl.setup import Setup
-from rmtfl.weights import predict
-from rmtfl.weights.deformed import nodes, one_step
+from rmtfl.weights import deformed, predict
+from rmtfl.weights.deformed import branch, reused, spectrum, two_steps
 from rmtfl.weights.statistics import statistics
 
 TRIALS = 4
@@ -35,6 +37,26 @@ def setting(activation="tanh(x+7/10)", target="relu(x)", s=(1.0,), *, width=400,
 
 def rigid(case):
     return predict(case.model_copy(update={"theory": case.theory.model_copy(update={"bulk": "rigid"})}))
+
+
+def coarse(case):
+    """The pencil of two steps on coarse nodes, which is what is held against networks: it takes a third of the time."""
+    if case.training.batches == "reused":
+        return reused.build(case, statistics(case), reused.COARSE)
+    return two_steps.Independent(case, statistics(case), two_steps.COARSE)
+
+
+def few_nodes(monkeypatch):
+    """Fewer samples stand for a batch: for checks of what is done with two steps, not of its last digits."""
+    monkeypatch.setattr(two_steps, "PAIRS", 400)
+    for name, each in (("FINE", 4), ("OTHER", 3), ("COARSE", 2)):
+        monkeypatch.setattr(reused, name, dataclasses.replace(getattr(reused, name), each=each, growth=0.2))
+
+
+def followed(case, pencil):
+    """The outliers beyond the bulk of a pencil, and the bulk's typical top."""
+    found = branch.follow(pencil, 50.0)
+    return found.outliers, spectrum.top(pencil, found.edge, case.sizes.dimension)
 
 
 class Draws:
@@ -63,19 +85,25 @@ class Draws:
 
 def own_draw(case, seed):
     """The second layer ā, and the first batch X, y, of one network."""
-    inputs = np.empty((case.sizes.samples, case.sizes.dimension))
-    y = weights._draw_batch(case, inputs, weights.stream(seed, 3), HOST)
-    return weights._second_layer(case, case.sizes.width, weights.stream(seed, 0)), inputs, y
+    network = given(case, seed)
+    return network.network.second_layer.values, *network.data.batch.batch(0)
+
+
+def given(case, seed):
+    """The setting of one network: with the second layer and the batches, as numbers, that the seed would draw."""
+    batches, inputs = [], np.empty((case.sizes.samples, case.sizes.dimension))
+    for step in range(case.training.steps if case.training.batches == "independent" else 1):
+        labels = weights._batch(case, step, inputs, seed, HOST)
+        batches += [inputs.copy(), labels]
+    layer = GivenLayer("a.npy", weights._second_layer(case, case.sizes.width, weights.stream(seed, 0)))
+    return case.model_copy(
+        update={
+            "network": case.network.model_copy(update={"second_layer": layer}),
+            "data": case.data.model_copy(update={"batch": GivenBatches("b.npz", *batches)}),
+        }
+    )
 
 
 def quenched(case, seed):
-    """The pencil of one network's own second layer and first batch, one node each, after one step."""
-    width, samples, dimension = case.sizes.width, case.sizes.samples, case.sizes.dimension
-    a, inputs, y = own_draw(case, seed)
-    z = inputs[:, 0]
-    found = nodes.Labels(y, np.full(samples, 1 / samples), z, z * z)
-    second = (a, np.full(width, 1 / width))
-    b = inputs.T @ y / samples
-    direction = (float(b[0]), float(np.linalg.norm(b[1:])))
-    step = case.training.step_size(0, width)
-    return one_step.OneStep(statistics(case), dimension, step, second, found, direction)
+    """The pencil of one network's own second layer and batches."""
+    return next(deformed._pencils(given(case, seed)))

@@ -8,7 +8,7 @@ import pytest
 from rmtfl.statistics import kolmogorov_distance
 from rmtfl.weights import diagnostics, predict
 from rmtfl.weights.bulk import bulk_law, rigid_law
-from tests.weights.deformed_networks import Draws, setting
+from tests.weights.deformed_networks import Draws, few_nodes, setting
 
 
 @pytest.mark.parametrize("ratio", ["1/2", 1, 2])
@@ -21,8 +21,10 @@ def test_without_a_step_it_is_that_of_the_untrained_weights(ratio):
     assert found.density(inner) == pytest.approx(known.density(inner), rel=0.02)
 
 
-def test_it_is_that_of_trained_networks():
-    case = setting("tanh(x+7/10)", "relu(x)", (1.0, 1.0), batches="reused", width=300, ratios=(1, 2))
+def test_it_is_that_of_trained_networks(monkeypatch):
+    few_nodes(monkeypatch)
+    changes = {"width": 300, "ratios": (1, 2), "second_layer": "rademacher"}
+    case = setting("tanh(x+7/10)", "relu(x)", (1.0, 1.0), batches="reused", **changes)
     draws, found = Draws(case, 3, own=False), predict(case)
     document, count = found.as_json(), found.count
 

@@ -19,7 +19,7 @@ from rmtfl.statistics import kolmogorov_distance
 from rmtfl.weights import compare, predict, summary
 from rmtfl.weights.deformed import branch, frame, nodes, one_step, pencil, slopes, spectrum, two_steps
 from rmtfl.weights.statistics import statistics
-from tests.weights.deformed_networks import Draws, own_draw, quenched, rigid, setting
+from tests.weights.deformed_networks import Draws, coarse, few_nodes, followed, own_draw, quenched, rigid, setting
 
 CASES = {
     "mu2 and a mean": ("softplus(2*x)", "tanh(x)+1/2", (1.0,), {}),
@@ -115,17 +115,17 @@ TWO_STEPS = {
 
 class TestTwoIndependentSteps:
     @pytest.mark.parametrize("name", TWO_STEPS)
-    def test_against_networks(self, name):
+    def test_against_networks(self, name, monkeypatch):
+        few_nodes(monkeypatch)
         activation, target, s, changes = TWO_STEPS[name]
         case = setting(activation, target, s, **changes)
-        draws, found = Draws(case, own=False), predict(case)
-        assert found.count == 2
-        for index, allowance in enumerate((0.015, 0.03)):
-            location = float(found.outliers[index].location)
-            draws.assert_mean(draws.values[:, index], location, allowance * location)
-            draws.assert_mean(draws.aligned[:, index], float(found.outliers[index].alignment), 0.012)
-        draws.assert_mean(draws.values[:, 2], float(found.bulk.top), 0.03 * float(found.bulk.top))
-        built = two_steps.Independent(case, statistics(case), two_steps.FINE)
+        draws, built = Draws(case, own=False), coarse(case)
+        outliers, top = followed(case, built)
+        assert len(outliers) == 2
+        for index, (found, allowance) in enumerate(zip(outliers, (0.015, 0.03), strict=True)):
+            draws.assert_mean(draws.values[:, index], found.location, allowance * found.location)
+            draws.assert_mean(draws.aligned[:, index], found.alignment, 0.012)
+        draws.assert_mean(draws.values[:, 2], top, 0.03 * top)
         z = (1.5 + 0.3j) ** 2
         predicted, measured = pencil.at(built, z).m, draws.resolvent(z, 2)
         draws.assert_mean(measured.real, predicted.real, 0.006)
@@ -140,7 +140,7 @@ class TestTwoIndependentSteps:
         known = branch.follow(fine(alone), 40.0)
         for s in ((1.0, 1e-6), (1e-6, 1.0)):
             case = setting(activation, "tanh(x)+1/2", s, **changes)
-            found = branch.follow(two_steps.Independent(case, statistics(case), two_steps.FINE), 40.0)
+            found = branch.follow(coarse(case), 40.0)
             assert found.edge == pytest.approx(known.edge, rel=5e-3)
             assert found.outliers[0].location == pytest.approx(known.outliers[0].location, rel=5e-3)
             assert found.outliers[0].alignment == pytest.approx(known.outliers[0].alignment, abs=6e-3)
@@ -257,7 +257,7 @@ class TestNodes:
         assert np.var(y) == pytest.approx(4, rel=1e-12)
 
     def test_merging_does_not_move_what_is_predicted(self, monkeypatch):
-        case = setting(s=(1.5,), width=500)
+        case = setting(s=(1.5,), width=300)
         merged = predict(case)
         monkeypatch.setattr(nodes, "WHOLE", 1000)
         whole = predict(case)
@@ -270,7 +270,7 @@ class TestTop:
     def test_half_a_singular_value_lies_above_it(self):
         case = setting(s=(1.0,), width=400)
         built, found = fine(case), predict(case).bulk
-        s = np.linspace(found.top, 1.01 * found.upper, 400)
+        s = np.linspace(found.top, 1.01 * found.upper, 150)
         assert 400 * np.trapezoid(spectrum.density(built, s, 1e-4), s) == pytest.approx(0.5, abs=0.05)
 
     def test_of_the_rigid_bulk(self):
@@ -300,11 +300,16 @@ class TestRefusals:
 
 
 @pytest.fixture(scope="module")
-def judged():
+def small():
+    return predict(setting(width=300))
+
+
+@pytest.fixture(scope="module")
+def judged(small):
     case = setting(width=300)
-    draws = Draws(case, 3)
+    draws = Draws(case, 3, own=False)
     trials = {"singular_values": draws.values[:, :8], "alignments": draws.aligned[:, :8]}
-    return {quantity.name: quantity for quantity in compare.quantities(case, predict(case).as_json(), trials)}
+    return {quantity.name: quantity for quantity in compare.quantities(case, small.as_json(), trials)}
 
 
 class TestVerdict:
@@ -319,13 +324,13 @@ class TestVerdict:
 
     def test_heavy_tails_are_named(self):
         case = setting("tanh(x)", "He3(x)", width=300)
-        quantities = {q.name: q for q in compare.quantities(case, predict(case).as_json(), {})}
+        found = predict(case).as_json()
+        quantities = {q.name: q for q in compare.quantities(case, found, {})}
         assert "heavy-tailed" in quantities["top of the bulk"].reason
-        assert "heavy-tailed" in summary.summary(case, predict(case).as_json()).notes[-1]
+        assert "heavy-tailed" in summary.summary(case, found).notes[-1]
 
-    def test_spikes_that_are_out_of_reach_are_left_out(self, monkeypatch):
+    def test_spikes_that_are_out_of_reach_are_left_out(self, small, monkeypatch):
         case = setting(width=300)
-        known = predict(case)
 
         def refuse(*_):
             raise ToleranceNotMet("too much work")
@@ -333,12 +338,13 @@ class TestVerdict:
         monkeypatch.setattr(rmtfl.weights, "finite_rank", refuse)
         found = predict(case)
         assert found.spikes == ()
-        assert found.outliers[0].location == pytest.approx(known.outliers[0].location)
+        assert found.outliers[0].location == pytest.approx(small.outliers[0].location)
         with pytest.raises(ToleranceNotMet):
             rigid(case)
 
-    def test_the_top_has_an_error_that_nodes_explain(self):
-        case = setting("tanh(x+7/10)", "tanh(x)", (1.0, 1.0), width=300)
+    def test_the_top_has_an_error_that_nodes_explain(self, monkeypatch):
+        few_nodes(monkeypatch)
+        case = setting("tanh(x+7/10)", "tanh(x)", (1.0, 1.0), width=300, second_layer="rademacher")
         found = predict(case)
         assert 0 < found.bulk.error < 0.02
         built = two_steps.Independent(case, statistics(case), two_steps.OTHER)
@@ -359,9 +365,8 @@ def replace_theory(case, theory):
 
 
 class TestSummary:
-    def test_the_typical_top_stands_beside_the_edge(self):
-        case = setting(width=300)
-        found = predict(case).as_json()
+    def test_the_typical_top_stands_beside_the_edge(self, small):
+        case, found = setting(width=300), small.as_json()
         assert found["bulk"]["top"] < found["bulk"]["upper"]
         assert "largest singular value typically" in summary.summary(case, found).notes[0]
 

@@ -10,16 +10,11 @@ import pytest
 from numpy.random import SeedSequence
 
 from rmtfl.links import parse
-from rmtfl.weights import predict
 from rmtfl.weights.deformed import branch, frame, neuron, one_step, pencil, reused, slopes
 from rmtfl.weights.deformed.bordered import Bordered
 from rmtfl.weights.deformed.transfer import Dense
 from rmtfl.weights.statistics import statistics
-from tests.weights.deformed_networks import Draws, own_draw, rigid, setting
-
-
-def built(case, accuracy=reused.FINE):
-    return reused.build(case, statistics(case), accuracy)
+from tests.weights.deformed_networks import Draws, coarse, few_nodes, followed, own_draw, quenched, rigid, setting
 
 
 class TestBordered:
@@ -108,19 +103,6 @@ class TestSamples:
         assert np.sum(found.weight * (found.g * found.z) ** 2) == pytest.approx(1, abs=0.02)
 
 
-def quenched(case, seed):
-    """The pencil of one network's own second layer and batch, the matrices X, y and the nodes' G."""
-    a, X, y = own_draw(case, seed)
-    count, stats = y.size, statistics(case)
-    b = X.T @ y / count
-    direction = (float(b[0]), float(np.linalg.norm(b[1:])))
-    own = y * direction[1] / float(np.mean(y * y))
-    g = (X[:, 1:] @ b[1:] / direction[1] - own)[:, None]
-    found = reused.Samples(y, X[:, :1], g, np.full((count, 1), 1 / count))
-    second = (a, np.full(a.size, 1 / a.size))
-    return reused.Reused(case, stats, reused.FINE, second, found, direction), X, y
-
-
 class TestResolvent:
     """Q, its entries in the frame and on the mean rows' vectors, from the matrices of a batch that was drawn."""
 
@@ -129,7 +111,8 @@ class TestResolvent:
         case = setting(
             activation, "relu(x)", (1.0, 1.0), batches="reused", width=500, ratios=(1, "3/2"), second_layer="rademacher"
         )
-        mine, X, y = quenched(case, SeedSequence(11, spawn_key=(0,)))
+        seed = SeedSequence(11, spawn_key=(0,))
+        mine, (_, X, y) = quenched(case, seed), own_draw(case, seed)
         count, dimension = X.shape
         found = pencil.at_stieltjes(mine, -1 / 40.0)
         stats, load = mine.stats, found.load
@@ -175,18 +158,19 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_against_networks(name):
+def test_against_networks(name, monkeypatch):
+    few_nodes(monkeypatch)
     activation, target, s, changes = CASES[name]
     case = setting(activation, target, s, batches="reused", **changes)
-    draws, found = Draws(case, own=False), predict(case)
-    assert found.count > 0
-    for index, outlier in enumerate(found.outliers):
-        location = float(outlier.location)
-        draws.assert_mean(draws.values[:, index], location, (0.015, 0.03)[index] * location)
-        draws.assert_mean(draws.aligned[:, index], float(outlier.alignment), 0.012)
-    draws.assert_mean(draws.values[:, found.count], float(found.bulk.top), 0.03 * float(found.bulk.top))
+    draws, mine = Draws(case, own=False), coarse(case)
+    outliers, top = followed(case, mine)
+    assert outliers
+    for index, outlier in enumerate(outliers):
+        draws.assert_mean(draws.values[:, index], outlier.location, (0.015, 0.03)[index] * outlier.location)
+        draws.assert_mean(draws.aligned[:, index], outlier.alignment, 0.012)
+    draws.assert_mean(draws.values[:, len(outliers)], top, 0.03 * top)
     z = (1.5 + 0.3j) ** 2
-    predicted, measured = pencil.at(built(case), z).m, draws.resolvent(z, found.count)
+    predicted, measured = pencil.at(mine, z).m, draws.resolvent(z, len(outliers))
     draws.assert_mean(measured.real, predicted.real, 0.006)
     draws.assert_mean(measured.imag, predicted.imag, 0.006)
 
@@ -194,26 +178,27 @@ def test_against_networks(name):
 class TestLimits:
     @pytest.mark.parametrize(("activation", "law"), [("relu(x)", "gaussian"), ("softplus(2*x)", "rademacher")])
     @pytest.mark.parametrize("s", [(1.0, 1e-5), (1e-5, 1.0)])
-    def test_either_step_alone_is_one_step(self, activation, law, s):
+    def test_either_step_alone_is_one_step(self, activation, law, s, monkeypatch):
+        few_nodes(monkeypatch)
         changes = {"ratios": (1, "3/2"), "second_layer": law}
         alone = setting(activation, "tanh(x)+1/2", (1.0,), **changes)
         known = branch.follow(one_step.build(alone, statistics(alone)), 40.0)
-        found = branch.follow(built(setting(activation, "tanh(x)+1/2", s, batches="reused", **changes)), 40.0)
+        found = branch.follow(coarse(setting(activation, "tanh(x)+1/2", s, batches="reused", **changes)), 40.0)
         assert found.edge == pytest.approx(known.edge, rel=5e-3)
         assert found.outliers[0].location == pytest.approx(known.outliers[0].location, rel=5e-3)
         assert found.outliers[0].alignment == pytest.approx(known.outliers[0].alignment, abs=6e-3)
 
     def test_small_steps_give_back_the_rigid_prediction(self):
         case = setting("tanh(x+7/10)", "tanh(x)", (0.02, 0.03), batches="reused", width=10**5)
-        found, old = predict(case), rigid(case)
-        assert found.count == old.count
-        assert found.bulk.upper == pytest.approx(old.bulk.upper, rel=2e-3)
+        found, old = branch.follow(coarse(case), 50.0), rigid(case)
+        assert len(found.outliers) == old.count
+        assert found.edge == pytest.approx(old.bulk.upper, rel=2e-3)
         for one, other in zip(found.outliers, old.outliers, strict=True):
             assert one.location == pytest.approx(other.location, rel=5e-3)
             assert one.alignment == pytest.approx(other.alignment, abs=5e-3)
 
     def test_correlation_loss_takes_the_labels_for_the_residuals(self):
-        case = setting("tanh(x)", "tanh(x)", (1.0, 1.0), batches="reused", width=200)
+        case = setting("tanh(x)", "tanh(x)", (1.0, 1.0), batches="reused", width=200, second_layer="rademacher")
         training = case.training.model_copy(update={"loss": "correlation"})
-        found = branch.follow(built(case.model_copy(update={"training": training})), 40.0)
-        assert found.outliers[0].location > 1.05 * branch.follow(built(case), 40.0).outliers[0].location
+        found = branch.follow(coarse(case.model_copy(update={"training": training})), 40.0)
+        assert found.outliers[0].location > 1.05 * branch.follow(coarse(case), 40.0).outliers[0].location

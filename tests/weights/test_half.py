@@ -9,6 +9,7 @@ import pytest
 from rmtfl.errors import BadInput
 from rmtfl.study import from_document
 from rmtfl.weights import predict, summary, threshold
+from tests.weights.deformed_networks import few_nodes
 
 
 def document(observable="weights", **changes):
@@ -32,10 +33,12 @@ def test_is_the_same_step_as_by_another_exponent():
 
 
 @pytest.mark.parametrize("batches", ["reused", "independent"])
-def test_of_two_steps(batches):
-    case = (
-        from_document(document(training={"batches": batches, "alpha": ["1/2", "1/2"], "scale": [1, 1]})).rows[0].setup
-    )
+def test_of_two_steps(batches, monkeypatch):
+    few_nodes(monkeypatch)
+    training = {"batches": batches, "alpha": ["1/2", "1/2"], "scale": [1, 1]}
+    # Two values of ā: two terms of every function of it, and so a smaller pencil.
+    tables = document(training=training, network={"second_layer": "rademacher"}, sizes={"width": 100})
+    case = from_document(tables).rows[0].setup
     found = predict(case)
     assert (found.threshold, found.critical, found.generic_count, found.leading) == (None, False, None, ())
     assert found.count >= 1

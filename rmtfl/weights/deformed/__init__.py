@@ -7,8 +7,9 @@ batches) and `reused` the covariances, `frame` the mean rows and the target, `br
 `spectrum` and `law` the density within.
 
 Second-layer weights and labels are the quantiles that N neurons and n samples typically have (`nodes`): the answer is
-for a typical draw at this size. The error reported is the largest change of the numbers on other nodes, among them
-coarser ones; what the equations neglect is of relative order N^{-1/2}, and not part of it (theory/deformed-bulk.md).
+for a typical draw at this size, or for one network where its own are given (`own`). The error reported is the largest
+change of the numbers on other nodes, among them coarser ones; what the equations neglect is of relative order N^{-1/2},
+and not part of it (theory/deformed-bulk.md).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import NamedTuple
 from rmtfl.errors import BadInput, ToleranceNotMet
 from rmtfl.outliers import RigidBulk
 from rmtfl.setup import Setup
-from rmtfl.weights.deformed import branch, nodes, one_step, reused, spectrum, two_steps
+from rmtfl.weights.deformed import branch, nodes, one_step, own, reused, spectrum, two_steps
 from rmtfl.weights.deformed.frame import Trained
 from rmtfl.weights.deformed.law import TabulatedLaw, tabulated
 from rmtfl.weights.prediction import Bulk, Outlier
@@ -107,13 +108,17 @@ def check_offered(setup: Setup) -> None:
 
 def _pencils(setup: Setup) -> Iterator[Trained]:
     """The pencil on fine nodes, and on others to compare with, the coarsest last."""
-    stats = statistics(setup)
+    stats = own.statistics(setup, statistics(setup))
     if setup.training.steps == 1:
         yield from (one_step.build(setup, stats, growth) for growth in (nodes.GROWTH, nodes.COARSE))
-    elif setup.training.batches == "reused":
-        yield from (reused.build(setup, stats, accuracy) for accuracy in (reused.FINE, reused.OTHER, reused.COARSE))
+        return
+    # Of a batch that is given there are no other nodes.
+    if setup.training.batches == "reused":
+        others = (reused.OTHER,) if setup.data.batch is None else ()
+        yield from (reused.build(setup, stats, accuracy) for accuracy in (reused.FINE, *others, reused.COARSE))
     else:
-        levels = (two_steps.FINE, two_steps.OTHER, two_steps.COARSE)
+        another = (two_steps.OTHER,) if setup.data.batch is None else ()
+        levels = (two_steps.FINE, *another, two_steps.COARSE)
         yield from (two_steps.Independent(setup, stats, accuracy) for accuracy in levels)
 
 

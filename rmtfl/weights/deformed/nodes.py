@@ -20,6 +20,7 @@ from scipy.special import ndtr, ndtri
 from rmtfl.gaussian import density
 from rmtfl.given import GivenLayer
 from rmtfl.setup import Setup
+from rmtfl.weights.deformed import own
 
 Array = NDArray[np.float64]
 
@@ -51,10 +52,14 @@ def _runs(count: int, growth: float) -> list[float]:
 
 
 def _merged(values: Array, growth: float) -> tuple[Array, Array]:
-    """Ascending values with equal weights, runs in the middle as two nodes each, of the run's mean and variance."""
+    """Ascending values with equal weights, runs in the middle as two nodes each, of the run's mean and variance.
+
+    Few distinct values are their own nodes.
+    """
     count = values.size
-    if count <= WHOLE:
-        return values, np.full(count, 1 / count)
+    distinct, times = np.unique(values, return_counts=True)
+    if distinct.size <= WHOLE:
+        return distinct, times / count
     left = np.unique(np.array(_runs(count, growth)).astype(int))
     cuts = np.unique(np.concatenate([left, count - left]))
     runs = np.split(values[cuts[0] : cuts[-1]], cuts[1:-1] - cuts[0])
@@ -83,19 +88,26 @@ def second_layer(law: str, count: int, growth: float = GROWTH) -> tuple[Array, A
 
 @dataclass(frozen=True)
 class Labels:
-    """The labels y of a batch: nodes, weights, and the moments E[z | y], E[z² | y] of the target's coordinate."""
+    """The labels y of a batch: nodes, weights, and the moments E[z | y], E[z² | y] of the target's coordinate.
+
+    Of a batch that is given, each sample is a node, and g its coordinate along b^⊥, its own part in b included.
+    """
 
     y: Array
     weight: Array
     z1: Array
     z2: Array
+    g: Array | None = None
 
 
 def labels(setup: Setup, count: int, growth: float = GROWTH) -> Labels:
-    """The n = count quantiles of the law of y.
+    """The n = count quantiles of the law of y, or the labels of the first batch that is given.
 
-    Without label noise they are the images of the quantiles of z; with it, the law of y is inverted.
+    Without label noise the quantiles are the images of those of z; with it, the law of y is inverted.
     """
+    if setup.data.batch is not None:
+        z, g, y = own.coordinates(setup.data.batch, 0)
+        return Labels(y, np.full(y.size, 1 / y.size), z, z * z, g)
     u, weight = ranks(count, growth)
     z = gaussian(u)
     clean, noise = setup.data.target.numpy()(z), float(setup.data.noise)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmtfl.setup import Setup
-from rmtfl.weights.deformed import nodes
+from rmtfl.weights.deformed import nodes, own
 from rmtfl.weights.deformed.frame import Curves
 from rmtfl.weights.deformed.pencil import Batch
 from rmtfl.weights.deformed.transfer import Dense, Matrix
@@ -81,7 +81,7 @@ class OneStep:
 def label_batch(labels: nodes.Labels, across: float, support: NDArray[np.intp]) -> Batch:
     """A batch of which T knows the label alone, in the frame (β, b^⊥) of its own b = X^T y/n.
 
-    A sample's coordinate along b^⊥ is g + y ‖b^⊥‖/E y²: its own part in b is included.
+    A sample's coordinate along b^⊥ is a Gaussian of its own and y ‖b^⊥‖/E y², its own part in b, unless it is known.
 
     Args:
         labels: of the batch.
@@ -89,12 +89,12 @@ def label_batch(labels: nodes.Labels, across: float, support: NDArray[np.intp]) 
         support: the blocks that T acts on.
     """
     square = float(labels.weight @ labels.y**2)
-    own = labels.y * across / square
+    mean, rest = (labels.y * across / square, 1.0) if labels.g is None else (labels.g, 0.0)
     second = np.empty((labels.y.size, 2, 2))
-    second[:, 0, 0], second[:, 1, 1] = labels.z2, 1 + own**2
-    second[:, 0, 1] = second[:, 1, 0] = labels.z1 * own
+    second[:, 0, 0], second[:, 1, 1] = labels.z2, rest + mean**2
+    second[:, 0, 1] = second[:, 1, 0] = labels.z1 * mean
     scaled = labels.y / math.sqrt(square)
-    mixed = np.column_stack([labels.z1, own]) * scaled[:, None]
+    mixed = np.column_stack([labels.z1, mean]) * scaled[:, None]
     return Batch(support, labels.weight, second, mixed, scaled**2)
 
 
@@ -107,5 +107,5 @@ def build(setup: Setup, stats: Statistics, growth: float = nodes.GROWTH) -> OneS
         setup.training.step_size(0, width),
         nodes.second_layer(setup.network.second_layer, width, growth),
         nodes.labels(setup, setup.sizes.samples, growth),
-        (stats.c1, stats.perpendicular),
+        own.direction(setup, stats),
     )

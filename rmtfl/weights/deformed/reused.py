@@ -31,8 +31,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rmtfl.given import GivenBatches
 from rmtfl.setup import Setup
-from rmtfl.weights.deformed import neuron, nodes, slopes
+from rmtfl.weights.deformed import neuron, nodes, own, slopes
 from rmtfl.weights.deformed.bordered import Bordered, BorderedTransfer
 from rmtfl.weights.deformed.frame import Curves
 from rmtfl.weights.deformed.pencil import Batch
@@ -98,16 +99,20 @@ class Reused:
     ) -> None:
         width = int(setup.sizes.width)
         steps = tuple(setup.training.step_size(t, width) for t in range(2))
-        a, weight = second
+        a, rows = second
         self.stats, self.phi, self.dimension = stats, stats.phi, setup.sizes.dimension
-        self.rows = stats.psi * weight
+        self.rows = stats.psi * rows
         self.direction = direction
         self.y = samples.y
         shift = steps[0] * a
         self.powers = np.array([np.ones_like(a), shift, shift**2])
         each = samples.g.shape[1]
         y = np.repeat(samples.y, each)
-        along = (direction[0] * samples.z + direction[1] * samples.g).ravel()
+        weight = samples.weight.ravel()
+        square = float(weight @ y**2)
+        # What a sample itself puts into b is φ y on it: on average all of y ‖b^⊥‖²/E y².
+        excess = (direction[1] ** 2 - stats.phi * stats.m2) / square
+        along = (direction[0] * samples.z + direction[1] * samples.g).ravel() + excess * y
         cut = bool(setup.network.activation.kinks)
         at = slopes.grid(a, cut=cut)
 
@@ -131,8 +136,6 @@ class Reused:
         self.border = np.zeros((samples.y.size, each, self.size))
         self.border[:, :, self.dual_e[1:]] = alpha.right.T.reshape(samples.y.size, each, -1)
         self.border[:, :, self.dual_f] = beta.right.T.reshape(samples.y.size, each, -1)
-        weight = samples.weight.ravel()
-        square = float(weight @ y**2)
         # A sample's own part in b is added to its coordinate along b^⊥.
         t = np.column_stack([samples.z.ravel(), samples.g.ravel() + y * direction[1] / square])
         scaled = y / math.sqrt(square)
@@ -244,7 +247,12 @@ def _update(
 
 
 def samples(setup: Setup, accuracy: Accuracy) -> Samples:
-    """The n quantiles of z, some of the noise to each, and up to `accuracy.each` of g to each of these."""
+    """The n quantiles of z, some of the noise to each, and up to `accuracy.each` of g to each of these.
+
+    Of a batch that is given: its samples, one to a label.
+    """
+    if setup.data.batch is not None:
+        return _given(setup.data.batch)
     u, weight = nodes.ranks(setup.sizes.samples, accuracy.growth)
     z, noise = nodes.gaussian(u), float(setup.data.noise)
     z /= np.sqrt(weight @ z**2)
@@ -267,6 +275,13 @@ def samples(setup: Setup, accuracy: Accuracy) -> Samples:
     return Samples(y, np.repeat(z[:, None], 2 * half, axis=1), g, each)
 
 
+def _given(batches: GivenBatches) -> Samples:
+    z, g, y = own.coordinates(batches, 0)
+    # Of Xb^⊥ the part along y is a sample's own.
+    rest = g - y * (g @ y) / (y @ y)
+    return Samples(y, z[:, None], rest[:, None], np.full((y.size, 1), 1 / y.size))
+
+
 def _ranks(weight: Array, step: float) -> Array:
     """Ranks in (0, 1) of nodes of given weights, in the order of a Kronecker lattice."""
     order = np.argsort((np.arange(weight.size) * step + 0.25) % 1.0)
@@ -278,4 +293,4 @@ def _ranks(weight: Array, step: float) -> Array:
 def build(setup: Setup, stats: Statistics, accuracy: Accuracy = FINE) -> Reused:
     """The pencil at the setup's width."""
     second = nodes.second_layer(setup.network.second_layer, int(setup.sizes.width), accuracy.growth)
-    return Reused(setup, stats, accuracy, second, samples(setup, accuracy), (stats.c1, stats.perpendicular))
+    return Reused(setup, stats, accuracy, second, samples(setup, accuracy), own.direction(setup, stats))

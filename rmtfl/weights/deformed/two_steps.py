@@ -24,7 +24,7 @@ from scipy.special import ndtri
 
 from rmtfl.setup import Setup
 from rmtfl.weights import conditional, second_layer
-from rmtfl.weights.deformed import nodes, slopes
+from rmtfl.weights.deformed import nodes, own, slopes
 from rmtfl.weights.deformed.frame import Curves
 from rmtfl.weights.deformed.one_step import label_batch
 from rmtfl.weights.deformed.pencil import Batch
@@ -73,12 +73,12 @@ class Independent:
         self.stats, self.phi, self.dimension = stats, stats.phi, setup.sizes.dimension
         self.rest = max(stats.v1 - stats.mu2**2, 0.0)
         self.rows = stats.psi * weight
-        self.direction = (stats.c1, stats.perpendicular)
+        self.direction = own.direction(setup, stats)
         shift = first * a
         self.powers = np.array([np.ones_like(a), shift, shift**2])
         self.y = labels.y
         z, g, y = lattice(setup, accuracy)
-        G = stats.c1 * z + stats.perpendicular * g
+        G = self.direction[0] * z + self.direction[1] * g
         self.residual = y - _response(setup, stats, first, G)
         at = slopes.grid(a)
         found = _slope_moments(setup, stats, first * at, G)
@@ -95,7 +95,7 @@ class Independent:
         self.dual, self.row, self.square = (1 + part * count + np.arange(count) for part in range(3))
         coordinates = np.column_stack([z, g])
         self.batches = (
-            label_batch(labels, stats.perpendicular, np.concatenate([self.row, self.square])),
+            label_batch(labels, self.direction[1], np.concatenate([self.row, self.square])),
             Batch(
                 np.concatenate([[0], self.dual]),
                 np.full(z.size, 1 / z.size),
@@ -145,8 +145,10 @@ def lattice(setup: Setup, accuracy: Accuracy) -> tuple[Array, Array, Array]:
     """(z, g, y) of a fresh batch: a lattice in the ranks of z, g and the noise, with both signs of g.
 
     z, g and the noise are the quantiles of their ranks, none further out than the outermost of n samples, of mean 0 and
-    variance 1.
+    variance 1. Of a batch that is given: its samples.
     """
+    if setup.data.batch is not None:
+        return own.coordinates(setup.data.batch, 1)
     index, noise = np.arange(PAIRS), float(setup.data.noise)
     # A Kronecker lattice (golden ratio; its generalisation, the root of x³ = x + 1, where the noise is a third axis).
     steps = (0.7548776662466927, 0.5698402909980532) if noise else (0.6180339887498949,)
