@@ -96,6 +96,10 @@ class Law(ABC):
     def stieltjes_slope(self, z: ArrayLike) -> NDArray[Any]:
         """Return m'(z) = ∫ dmu(x)/(x - z)², for the same z as `stieltjes`; infinite at a square-root edge."""
 
+    def transforms(self, z: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return m(z) and m'(z), for the same z as `stieltjes`; together where that is cheaper."""
+        return np.asarray(self.stieltjes(z)), np.asarray(self.stieltjes_slope(z))
+
     @abstractmethod
     def density(self, x: ArrayLike) -> Floats:
         """Return the density of the continuous part at real x, of any shape; 0 off the support."""

@@ -1,7 +1,8 @@
 """Which predicted number of a law is compared with which simulated one, and how far it may be off at finite size.
 
 Judged: location and overlap of every outlier that stands alone, and the share of eigenvalues below three points.
-Shown: outliers that do not stand alone, the edges, and the distance between distribution functions.
+Shown: outliers that do not stand alone, or are of free sums and products, where what one draw scatters is not derived;
+the edges, and the distance between distribution functions.
 
 The allowance of an outlier is the difference between the forward map z of the limit and that of the matrix at hand,
 whose p - 1 other population eigenvalues t are dealt out, with n = p/γ rounded:
@@ -126,21 +127,16 @@ def quantities(setup: Any, prediction: Mapping[str, Any], trials: Draws) -> Iter
     for i, outlier in enumerate(prediction["outliers"]):
         if outlier["location"] is None:
             continue
-        finite, limit = finite_outlier(table, i), limiting_outlier(table, i)
-        r = finite.sensitivity
-        alone = r < ALONE
-        for name, own, other, further in (
-            ("location", finite.location, limit.location, finite.spread * r),
-            ("overlap", finite.overlap, limit.overlap, finite.overlap * (r**2 + 4 / table.size)),
-        ):
+        allowances = _outlier_allowances(table, i)
+        for name, allowance in zip(("location", "overlap"), allowances or (0.0, 0.0), strict=True):
             yield Quantity(
                 f"{name}, spike {table.spikes[i]:g}",
                 float(outlier[name]),
                 float(outlier["error"]),
                 _column(trials, f"{name}s", i),
-                allowance=abs(own - other) + further if alone else 0.0,
-                reason=OUTLIER_REASON if alone else "",
-                judged=alone,
+                allowance=allowance,
+                reason=OUTLIER_REASON if allowances else "",
+                judged=allowances is not None,
             )
     values = np.asarray(trials.get("eigenvalues", np.empty((0, 0))))
     zero = ROUNDING * max(abs(float(edge)) for edge in prediction["edges"])
@@ -161,6 +157,20 @@ def quantities(setup: Any, prediction: Mapping[str, Any], trials: Draws) -> Iter
         yield Quantity(f"edge {k + 1}", float(edge), float(prediction["edges_error"]), tuple(sample.tolist()))
 
 
+def _outlier_allowances(table: LawTable, index: int) -> tuple[float, float] | None:
+    """How far an outlier's location and overlap may be off at this size; None where that is not known."""
+    if table.first is not None:
+        return None
+    finite, limit = finite_outlier(table, index), limiting_outlier(table, index)
+    r = finite.sensitivity
+    if not r < ALONE:
+        return None
+    return (
+        abs(finite.location - limit.location) + finite.spread * r,
+        abs(finite.overlap - limit.overlap) + finite.overlap * (r**2 + 4 / table.size),
+    )
+
+
 def share_allowance(table: LawTable) -> float:
     """How far the share of eigenvalues below a point may be from the law's distribution function."""
     p, spikes = table.size, len(table.spikes)
@@ -172,7 +182,8 @@ def share_allowance(table: LawTable) -> float:
         return 2 / p + down + across * n / p
     if table.first and table.second:
         # What moves eigenvalues of one matrix is of low rank, and moves as many of the sum's or the product's.
-        return sum(2 / p + _misdealt(part, p, p) for part in (table.first, table.second))
+        dealt = _misdealt(table.first, p, p - spikes) + _misdealt(table.second, p, p)
+        return (4 + spikes) / p + dealt
     return (2 + spikes) / p + _misdealt(table, p, p - spikes)
 
 

@@ -1,7 +1,7 @@
-"""Free additive and multiplicative convolution of any two laws: of A + U B U^T, and of A^{1/2} U B U^T A^{1/2}.
+"""What free sums and products share: two subordination functions, found in C⁺ and on the axis.
 
-U is Haar orthogonal. With K(s) = s + 1/m(s), both convolutions have two subordination functions, the one fixed point
-in C⁺ of
+Of A + U B U^T and A^{1/2} U B U^T A^{1/2}, U Haar orthogonal. With K(s) = s + 1/m(s), both have two subordination
+functions, the one fixed point in C⁺ of
 
     sum:      s₁ = z - K₂(s₂),   s₂ = z - K₁(s₁),   m(z) = m₁(s₁) = m₂(s₂),
     product:  s₁ = z / K₂(s₂),   s₂ = z / K₁(s₁),   z m(z) = s₁ m₁(s₁) = s₂ m₂(s₂)
@@ -14,6 +14,10 @@ Off the support everything is real, and explicit in the level c = m (sum) or z m
 intervals of a law: with s₁(c), s₂(c) the inverse functions, z = s₁ + s₂ + 1/c or s₁ s₂ (1 + 1/c). A gap of the result
 comes from one pair of gaps (the region around infinity counts as one), as the distribution function is the same all
 over it; it is where dz/dc > 0, and its ends are edges.
+
+An eigenvalue θ of A off the limit of its spectrum puts one at every such z with s₁(z) = θ, with squared overlap
+s₁/(z s₁'(z)) of the eigenvectors for products and 1/s₁'(z) for sums (Belinschi, Bercovici, Capitaine and Février, Ann.
+Probab. 45, 2017): the resolvent of the whole is (s₁ - A)^{-1}, times s₁/z for products, next to A's eigenvectors.
 
 Where it breaks down: in plain doubles; the relative error of a density grows towards the edges, and `evaluate` says
 how. A gap is looked for at LEVELS levels of each pair: one that is narrower is missed. Where one factor is
@@ -32,15 +36,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rmtfl.errors import BadInput, ToleranceNotMet
-from rmtfl.laws.base import Evaluation, Floats, Interval, Law, real_or_complex
+from rmtfl.laws.base import Evaluation, Floats, Interval, Law, Outlier, real_or_complex
 from rmtfl.laws.forward import Indices
-from rmtfl.laws.generalized import moments_from_free_cumulants
 from rmtfl.laws.quadrature import Primitive
-from rmtfl.laws.subordinated import free_cumulants_from_moments
 from rmtfl.solve import Bracketed, Damped, FixedPoint, Newton, Root, Solution, continuation, solve
 
 Complexes = NDArray[Any]
 EPS = 2.0**-53
+
+#: An outlier's inputs are moved by so many roundings to see how far it may be off.
+ROUNDINGS = 8
 
 #: Plain iterations before Newton.
 PLAIN = 20
@@ -51,8 +56,9 @@ DESCENT = 40
 #: Levels at which a gap is looked for, in each pair of gaps.
 LEVELS = 400
 
-#: A level is bisected to this accuracy at an edge, where z does not depend on it to first order.
-LEVEL_ACCURACY = 1e-12
+#: A level is known to this accuracy at an edge, where z does not depend on it to first order; its slope is taken as a
+#: secant's over this part of its bracket.
+LEVEL_ACCURACY, SECANT = 1e-12, 1e-4
 
 
 #: An interval that is narrower, relative to the laws' reach, and has an atom in it is nothing but that: next to an atom
@@ -66,6 +72,10 @@ class Gap:
     def __init__(self, law: Law, low: float, high: float) -> None:
         self.law, self.low, self.high = law, low, high
         self.outer = low >= high
+
+    def holds(self, s: float) -> bool:
+        """Tell whether a point is in the gap."""
+        return s > self.low or s < self.high if self.outer else self.low < s < self.high
 
 
 #: A gap of the result: its ends, the pair it comes from, the levels at its ends.
@@ -239,7 +249,9 @@ class Convolution(Law):
     def _turn(self, pair: tuple[Gap, Gap], low: float, high: float, increasing: bool) -> float:
         def residual(c: Floats, index: Indices) -> tuple[Floats, Floats]:
             del index
-            return self._along(pair, c)[1], np.full(c.shape, np.nan)
+            near = c + SECANT * (high - low)
+            slope, other = self._along(pair, np.concatenate([c, near]))[1].reshape(2, -1)
+            return slope, (other - slope) / (near - c)
 
         problem = Root(residual, lower=np.array([low]), upper=np.array([high]), increasing=increasing)
         start = np.array([0.5 * (low + high)])
@@ -279,6 +291,42 @@ class Convolution(Law):
         ends = np.full(x.shape, low), np.full(x.shape, high)
         problem = Root(residual, lower=ends[0], upper=ends[1])
         return solve(problem, Bracketed(), 0.5 * (ends[0] + ends[1]), tolerance=1e-15, throw=False).value
+
+    @abstractmethod
+    def overlap(self, z: Floats, spike: Floats, rate: Floats) -> Floats:
+        """Return the squared overlap of an outlier z with its spike, given dz/ds₁."""
+
+    def outliers(self, spike: float) -> tuple[Outlier, ...]:
+        """Return where an eigenvalue of the first matrix goes, the largest overlap first; none where it is subcritical.
+
+        There may be more than one: each gap of the result can have its own.
+
+        Args:
+            spike: An eigenvalue of the first matrix, of vanishing weight.
+        """
+        found = []
+        for _, _, (first, second), (low, high) in self.complement:
+            if not first.holds(spike):
+                continue
+            c = float(self.level(self.first, np.array([spike + 0j]))[0].real[0])
+            if low < c < high:
+                found.append(self._outlier(spike, second, c))
+        return tuple(sorted(found, key=lambda outlier: -(outlier.overlap or 0.0)))
+
+    def _outlier(self, spike: float, gap: Gap, c: float) -> Outlier:
+        """Return the outlier; its error is what moving every input by its rounding does."""
+        two = float(self._inverse(gap, np.array([c]))[0])
+        shift = ROUNDINGS * EPS
+        rate_two = abs(float(self.level(self.second, np.array([two + 0j]))[1].real[0]))
+        move = shift * (self.scale + abs(two) + abs(c) / rate_two)
+        one = spike + shift * (self.scale + abs(spike)) * np.array([0.0, 1.0, -1.0, 0.0, 0.0])
+        other = two + move * np.array([0.0, 0.0, 0.0, 1.0, -1.0])
+        level, slope = (part.real for part in self.level(self.first, one + 0j))
+        z = self.image(level + 0j, one + 0j, other + 0j).real
+        rate = self.image_slope(level + 0j, one + 0j, other + 0j).real * slope
+        overlap = self.overlap(z, one, rate)
+        off = max(float(np.abs(part / part[0] - 1).sum()) for part in (z, overlap))
+        return Outlier(spike, float(z[0]), float(overlap[0]), off + 2 * shift)
 
     def stieltjes(self, z: ArrayLike) -> Complexes:
         """Return m(z), any shape."""
@@ -323,137 +371,5 @@ def _reached(found: Solution) -> NDArray[np.bool_]:
 
 
 def _k(law: Law, s: Complexes) -> tuple[Complexes, Complexes]:
-    m = law.stieltjes(s)
-    return s + 1 / m, 1 - law.stieltjes_slope(s) / m**2
-
-
-class FreeSum(Convolution):
-    """Eigenvalues of A + U B U^T: the free additive convolution."""
-
-    infinity = 0.0
-
-    def partner(self, z: Complexes, k: Complexes) -> tuple[Complexes, Complexes]:
-        """Return z - K."""
-        return z - k, np.full(k.shape, -1.0 + 0j)
-
-    def level(self, law: Law, s: Complexes) -> tuple[Complexes, Complexes]:
-        """Return m(s)."""
-        return np.asarray(law.stieltjes(s)), np.asarray(law.stieltjes_slope(s))
-
-    def image(self, c: Complexes, one: Complexes, two: Complexes) -> Complexes:
-        """Return s₁ + s₂ + 1/c."""
-        return one + two + 1 / c
-
-    def image_slope(self, c: Complexes, one: Complexes, two: Complexes) -> Complexes:
-        """Return 1/m₁' + 1/m₂' - 1/c²."""
-        return np.asarray(1 / self.level(self.first, one)[1] + 1 / self.level(self.second, two)[1] - 1 / c**2)
-
-    def from_level(self, c: Complexes, z: Complexes) -> Complexes:
-        """Return c."""
-        del z
-        return c
-
-    def tail(self, law: Law) -> float:
-        """Return 1."""
-        del law
-        return 1.0
-
-    def stieltjes_slope(self, z: ArrayLike) -> Complexes:
-        """Return m'(z), any shape."""
-        _, c, one, two = self._levels(z)
-        return np.asarray(1 / self.image_slope(c, one, two)).reshape(np.shape(z))
-
-    @property
-    def atoms(self) -> tuple[tuple[float, float], ...]:
-        """Sums of atoms whose masses together exceed 1 (Bercovici and Voiculescu, 1998)."""
-        pairs = product(self.first.atoms, self.second.atoms)
-        return tuple(sorted((a + b, p + q - 1) for (a, p), (b, q) in pairs if p + q > 1))
-
-    def moments(self, count: int) -> Floats:
-        """Return the moments: free cumulants add."""
-        cumulants = [free_cumulants_from_moments(law.moments(count)) for law in (self.first, self.second)]
-        return moments_from_free_cumulants([a + b for a, b in zip(*cumulants, strict=True)])
-
-
-class FreeProduct(Convolution):
-    """Eigenvalues of A^{1/2} U B U^T A^{1/2}, A and B nonnegative: the free multiplicative convolution."""
-
-    infinity = -1.0
-
-    def __init__(self, first: Law, second: Law) -> None:
-        super().__init__(first, second)
-        for law in (first, second):
-            if min([law.edges[0], *(place for place, _ in law.atoms)]) < 0:
-                raise BadInput(f"free product: {law!r} reaches below 0; two nonnegative laws are needed")
-
-    def partner(self, z: Complexes, k: Complexes) -> tuple[Complexes, Complexes]:
-        """Return z/K."""
-        return z / k, -z / k**2
-
-    def level(self, law: Law, s: Complexes) -> tuple[Complexes, Complexes]:
-        """Return s m(s)."""
-        m = law.stieltjes(s)
-        return np.asarray(s * m), np.asarray(m + s * law.stieltjes_slope(s))
-
-    def image(self, c: Complexes, one: Complexes, two: Complexes) -> Complexes:
-        """Return s₁ s₂ (1 + 1/c)."""
-        return one * two * (1 + 1 / c)
-
-    def image_slope(self, c: Complexes, one: Complexes, two: Complexes) -> Complexes:
-        """Return dz/dc, from d log z/dc."""
-        parts = [1 / (s * self.level(law, s)[1]) for law, s in ((self.first, one), (self.second, two))]
-        return np.asarray(self.image(c, one, two) * (parts[0] + parts[1] - 1 / (c * (1 + c))))
-
-    def from_level(self, c: Complexes, z: Complexes) -> Complexes:
-        """Return c/z."""
-        return np.asarray(c / z)
-
-    def _range(self, gap: Gap) -> tuple[float, float]:
-        """Return the levels at the ends of a gap; at 0 it is minus the mass there, exactly."""
-        low, high = super()._range(gap)
-        null = sum(mass for place, mass in gap.law.atoms if place == 0)
-        return (low if gap.low else -null), (high if gap.high else -null)
-
-    @cached_property
-    def complement(self) -> tuple[Found, ...]:
-        """As for any convolution; the first gap reaches 0, where z is 0/0 if the law does."""
-        (left, right, pair, levels), *others = super().complement
-        return ((left, float(np.fmax(right, 0.0)), pair, levels), *others)
-
-    def tail(self, law: Law) -> float:
-        """Return the mean."""
-        return float(law.moments(1)[0])
-
-    def stieltjes_slope(self, z: ArrayLike) -> Complexes:
-        """Return m'(z), any shape."""
-        values, c, one, two = self._levels(z)
-        return np.asarray((1 / self.image_slope(c, one, two) - c / values) / values).reshape(np.shape(z))
-
-    @property
-    def atoms(self) -> tuple[tuple[float, float], ...]:
-        """At 0 the larger of the two masses; elsewhere products of atoms whose masses together exceed 1."""
-        null = max(sum(mass for place, mass in law.atoms if place == 0) for law in (self.first, self.second))
-        pairs = product(self.first.atoms, self.second.atoms)
-        others = [(a * b, p + q - 1) for (a, p), (b, q) in pairs if a * b and p + q > 1]
-        return tuple(sorted([*([(0.0, float(null))] if null > 0 else []), *others]))
-
-    def moments(self, count: int) -> Floats:
-        """Return the moments: S-transforms multiply, S(w) = χ(w)(1 + w)/w with χ the inverse series of Σ m_k s^k."""
-        first, second = (_reversed(law.moments(count)) for law in (self.first, self.second))
-        # χ = χ₁ χ₂ (1 + w)/w; both start with w.
-        both = np.convolve(first, second)
-        return _reversed((both + np.concatenate([[0.0], both[:-1]]))[:count])
-
-
-def _reversed(series: Floats) -> Floats:
-    """Return b with the inverse function of Σ a_k s^k, k = 1, 2, ..., by Lagrange: k b_k = [s^{k-1}] (s/a(s))^k."""
-    n = len(series)
-    inverse = np.zeros(n)
-    inverse[0] = 1 / series[0]
-    for k in range(1, n):
-        inverse[k] = -np.dot(series[1 : k + 1], inverse[k - 1 :: -1][:k]) / series[0]
-    result, power = np.empty(n), np.ones(1)
-    for k in range(1, n + 1):
-        power = np.convolve(power, inverse)[:n]
-        result[k - 1] = power[k - 1] / k
-    return result
+    m, slope = law.transforms(s)
+    return s + 1 / m, 1 - slope / m**2

@@ -165,15 +165,17 @@ class GeneralizedMarchenkoPastur(Law):
 
     def stieltjes(self, z: ArrayLike) -> Complexes:
         """Return the transform of the p x p law, -(1/z) [w₀ + Σ w u/(u - t)], any shape."""
-        z = real_or_complex(z)
-        m, _ = self._transform(z.ravel())
-        return m.reshape(z.shape)
+        return self.transforms(z)[0]
 
     def stieltjes_slope(self, z: ArrayLike) -> Complexes:
         """Return its derivative, any shape; infinite at an edge."""
+        return self.transforms(z)[1]
+
+    def transforms(self, z: ArrayLike) -> tuple[Complexes, Complexes]:
+        """Return both, any shape, from one root."""
         z = real_or_complex(z)
-        _, slope = self._transform(z.ravel())
-        return slope.reshape(z.shape)
+        m, slope = self._transform(z.ravel())
+        return m.reshape(z.shape), slope.reshape(z.shape)
 
     def _transform(self, z: Complexes) -> tuple[Complexes, Complexes]:
         roots = self.roots(z)

@@ -14,7 +14,8 @@ import numpy as np
 from rmtfl.errors import BadInput, ToleranceNotMet
 from rmtfl.gaussian import check_square_integrable, expectation
 from rmtfl.laws.base import Floats, Interval, Law, Outlier
-from rmtfl.laws.convolution import Convolution, FreeProduct, FreeSum
+from rmtfl.laws.convolution import Convolution
+from rmtfl.laws.free import FreeProduct, FreeSum
 from rmtfl.laws.generalized import GeneralizedMarchenkoPastur
 from rmtfl.laws.random_features import random_feature_law
 from rmtfl.laws.semicircle import Semicircle
@@ -242,7 +243,7 @@ def predict_law(table: LawTable, tolerance: float, digits: int | None = None) ->
         )
     x = points(law, table)
     found = _numbers(law, x)
-    outliers = tuple(closed.outlier(spike) for spike in table.spikes) if closed else ()
+    outliers, others = _outliers(law, table)
     worst = max([float(np.max(found.density_error, initial=0.0)), found.edges_error, *(o.error for o in outliers)])
     if digits is None and not worst <= tolerance:
         raise ToleranceNotMet(
@@ -259,9 +260,28 @@ def predict_law(table: LawTable, tolerance: float, digits: int | None = None) ->
         outliers,
         shares(law),
         found.shares_error,
-        found.notes,
+        (*found.notes, *others),
         Digits(digits, *closed.with_digits(digits, x, table.spikes)) if digits and closed else None,
     )
+
+
+def _outliers(law: Law, table: LawTable) -> tuple[tuple[Outlier, ...], tuple[str, ...]]:
+    """Return one outlier a spike, that of largest overlap, and what else a spike does."""
+    if isinstance(law, Semicircle | GeneralizedMarchenkoPastur):
+        return tuple(law.outlier(spike) for spike in table.spikes), ()
+    if not isinstance(law, Convolution):
+        return (), ()
+    outliers, notes = [], []
+    for spike in table.spikes:
+        if table.family == "free-product" and not spike > 0:
+            raise BadInput(f"spikes: {spike!r}: a positive eigenvalue of the first factor is needed")
+        found = law.outliers(spike)
+        outliers.append(found[0] if found else Outlier(spike, None, None, 0.0))
+        notes += [
+            f"spike {spike:g} puts another eigenvalue at {other.location:.8g}, of overlap {other.overlap:.6g}"
+            for other in found[1:]
+        ]
+    return tuple(outliers), tuple(notes)
 
 
 def points(law: Law, table: LawTable) -> Floats:

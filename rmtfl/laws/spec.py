@@ -22,8 +22,8 @@ KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "generalized-marchenko-pastur": (("ratio", "atoms", "weights"), ("spikes",)),
     "marchenko-pastur": (("ratio",), ("variance", "spikes")),
     "semicircle": ((), ("variance", "centre", "spikes")),
-    "free-sum": (("first", "second"), ()),
-    "free-product": (("first", "second"), ()),
+    "free-sum": (("first", "second"), ("spikes",)),
+    "free-product": (("first", "second"), ("spikes",)),
     "random-features": (("activation", "width_ratio", "ratio"), ()),
     "variance-profile": (("ratio", "variances"), ("rows", "columns")),
 }
@@ -122,7 +122,8 @@ class LawTable(BaseModel):
         rows: Shares of the row classes, within 1e-12 of summing to 1; equal ones unless given.
         columns: Likewise of the column classes.
         x: Points, or how many, spread over the support's intervals.
-        spikes: Population eigenvalues (for the semicircle: eigenvalues of the additive perturbation).
+        spikes: Population eigenvalues (for the semicircle: eigenvalues of the additive perturbation; for free sums and
+            products: of A, off the limit of its spectrum).
         size: Dimension p (of random features: N) of a simulated matrix; a list is not offered: sweep it.
     """
 

@@ -153,7 +153,10 @@ def sample(table: LawParameters, rng: np.random.Generator) -> Floats:
         return profiled(table, rng)
     if table.first is None or table.second is None:
         return ensemble(table, table.spikes, table.size, rng)
-    one, two = (ensemble(part, (), table.size, rng) for part in (table.first, table.second))
+    count = len(table.spikes)
+    one = np.diag(np.concatenate([table.spikes, np.zeros(table.size - count)]))
+    one[count:, count:] = ensemble(table.first, (), table.size - count, rng)
+    two = ensemble(table.second, (), table.size, rng)
     turn = rotation(table.size, rng)
     two = turn @ two @ turn.T
     if table.family == "free-sum":

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from rmtfl.errors import BadInput, ToleranceNotMet
-from rmtfl.laws.convolution import FreeProduct, FreeSum
+from rmtfl.laws.free import FreeProduct, FreeSum
+from rmtfl.laws.generalized import GeneralizedMarchenkoPastur
 from rmtfl.laws.marchenko_pastur import marchenko_pastur
 from rmtfl.laws.semicircle import Semicircle
 from rmtfl.laws.subordinated import PlusSemicircle, SampleCovariance
@@ -131,6 +132,57 @@ def test_sampled_matrices_have_the_law():
         counts.append((np.linalg.eigvalsh(q * a @ q.T + np.diag(b)) <= x[:, None]).mean(axis=1))
     error = np.std(counts, axis=0, ddof=1) / np.sqrt(trials)
     assert (np.abs(np.mean(counts, axis=0) - law.cdf(x)) < 4 * error + 1 / p).all()
+
+
+def test_spikes_of_a_summand():
+    """Of a semicircle plus a semicircle of variance v: θ goes to θ - v m₁(θ), with overlap 1 - v m₁'(θ)."""
+    first, variance = Semicircle(1.0, 0.5), 2.0
+    law = FreeSum(first, Semicircle(variance))
+    for spike in (2.95, 3.0, 8.0, -2.0, -40.0):
+        (found,) = law.outliers(spike)
+        location = spike - variance * first.stieltjes(spike).real
+        overlap = 1 - variance * first.stieltjes_slope(spike).real
+        assert abs(found.location / location - 1) <= found.error < 1e-11
+        assert abs(found.overlap / overlap - 1) <= found.error
+    # 1 < v m₁'(θ), or within the limit of the first spectrum.
+    assert [law.outliers(spike) for spike in (2.6, 2.7, 0.5, -1.8)] == [()] * 4
+
+
+def test_spikes_of_a_factor():
+    """Times Marchenko-Pastur: the outliers of a sample covariance, of population θ."""
+    ratio, first = 0.3, GeneralizedMarchenkoPastur(0.05, [1.0, 9.0], [0.5, 0.5])
+    law, map_ = FreeProduct(first, marchenko_pastur(ratio)), SampleCovariance(first, ratio)
+    seen = []
+    for spike in (0.2, 0.5, 3.0, 5.0, 1.0001 * first.edges[-1], 16.0, 100.0):
+        (location,), (slope,) = map_.forward(np.array([spike + 0j]))
+        found = law.outliers(spike)
+        seen.append(len(found))
+        assert bool(found) == (slope.real > 0)
+        for outlier in found:
+            assert abs(outlier.location / location.real - 1) <= outlier.error < 1e-9
+            assert abs(outlier.overlap / (spike * slope.real / location.real) - 1) <= outlier.error
+    assert set(seen) == {0, 1}
+
+
+def test_a_spike_may_have_two_outliers():
+    """In each gap its own, as sampled matrices say; A is a small semicircle with one more eigenvalue."""
+    rng = np.random.default_rng(8)
+    p, trials, spike = 200, 12, 20.0
+    first, second = Semicircle(0.25), PiecewiseUniform(((-10.5, -9.5, 0.5), (9.5, 10.5, 0.5)))
+    found = FreeSum(first, second).outliers(spike)
+    assert len(found) == 2 and abs(found[1].location) < 9 < 11 < found[0].location
+    levels = (np.arange(p) + 0.5) / p
+    b, a = second.quantile(levels), np.append(first.quantile((np.arange(p - 1) + 0.5) / (p - 1)), spike)
+    seen = []
+    for _ in range(trials):
+        q, r = np.linalg.qr(rng.standard_normal((p, p)))
+        q = q * np.sign(np.diag(r))
+        values, vectors = np.linalg.eigh(q * b @ q.T + np.diag(a))
+        best = [np.argmin(np.abs(values - outlier.location)) for outlier in found]
+        seen.append([*values[best], *(vectors[-1, best] ** 2)])
+    error = np.std(seen, axis=0, ddof=1) / np.sqrt(trials)
+    expected = np.array([*(o.location for o in found), *(o.overlap for o in found)])
+    assert (np.abs(np.mean(seen, axis=0) - expected) <= 4 * error + np.array([20, 20, 1, 1]) / p).all()
 
 
 def test_atoms_that_survive():
