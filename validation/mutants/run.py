@@ -67,6 +67,7 @@ FORMULAS: dict[str, list[str]] = {
     "rmtfl.laws.semicircle": ["tests/laws/test_closed_forms.py"],
     "rmtfl.laws.random_features": ["tests/laws/test_random_features.py"],
     "rmtfl.laws.variance_profile": ["tests/laws/test_variance_profile.py"],
+    "rmtfl.laws.profile_equation": ["tests/laws/test_variance_profile.py"],
 }
 NOT_FORMULAS = ("error", "tolerance", "slack", "bound", "margin", "rounding", "edge", "level", "step", "size", "count")
 NUMERICS = {"digits", "order", "reach", "nodes", "bits"}  # names of what a computation may choose freely
