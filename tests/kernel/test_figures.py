@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from rmtfl.figures import kernel as figures_kernel
 from rmtfl.compare import compare_rows
 from rmtfl.errors import BadInput
+from rmtfl.figures import kernel as figures_kernel
 from rmtfl.study import from_document
 
 KERNEL = {"inputs": "sphere", "dimension": 20, "isotropic": 1, "spike": 10}
