@@ -55,8 +55,8 @@ def _value_and_derivative(link: Link) -> Callable[[Array], Both]:
     both = sp.lambdify(X, [fast(piece), fast(sp.diff(piece, X))], modules=[NUMPY, "numpy"], cse=True)
 
     def evaluate(x: Array) -> Both:
-        value, slope = both(x)
-        return value, slope if isinstance(slope, np.ndarray) else np.full(x.shape, float(slope))
+        value, slope = (np.broadcast_to(f, x.shape) for f in both(x))  # a constant comes as one number
+        return value, slope
 
     return evaluate
 

@@ -95,3 +95,10 @@ def test_a_neuron_without_noise_of_its_own():
 
     assert value[0] == pytest.approx(averaged(lambda m: max(m + 0.5, 0.0)), abs=1e-9)
     assert slope[0] == pytest.approx(averaged(lambda m: float(m > -0.5)), abs=1e-9)
+
+
+@pytest.mark.parametrize("text", ["2 + 0*x", "sign(x)**2 + 1"])
+def test_a_constant_is_its_own_average(text):
+    value, slope = smooth(parse(text), np.zeros((2, 3)), np.ones((2, 1)), 0.0)
+    np.testing.assert_allclose(value, np.full((2, 3), 2.0), rtol=1e-13)
+    np.testing.assert_array_equal(slope, np.zeros((2, 3)))
