@@ -374,6 +374,8 @@ def _verdict(results: Results, as_json: bool) -> None:
         diagnostics = diagnostics_sheet(results)
         if diagnostics.rows:
             show(diagnostics, diagnostics.caption)
+    if results.caution and any(row.row.inputs.get("theory.bulk") == "rigid" for row in results.rows):
+        _remark('theory.bulk = "deformed", for one step or two, predicts the bulk with the update\'s own noise')
     if not results.judged:
         _remark("no outlier is predicted, so that nothing was judged")
     if not results.agree:

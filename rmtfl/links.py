@@ -179,6 +179,8 @@ def _build(node: ast.expr, text: str) -> sp.Expr:
         return _finite(_BINARY[type(node.op)](left, right), text)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
         return _call(node.func.id, [_build(argument, text) for argument in node.args], text)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor):
+        raise BadInput(f"'^' is not allowed in {text!r}; a power is written **, such as x**2")
     shown = ast.unparse(node)
     raise BadInput(f"{shown!r} is not allowed in {text!r}; accepted are {_ACCEPTED}")
 

@@ -91,7 +91,8 @@ def read(path: str | PathLike[str]) -> Study:
     except UnicodeDecodeError:
         raise BadInput(f"{path}: is not UTF-8 text; expected a TOML study file") from None
     except (ValueError, RecursionError) as error:  # ValueError: also of an integer of thousands of digits
-        raise BadInput(f"{path}: is not valid TOML: {error}") from None
+        hint = '; text is written in quotes, such as "tanh(x)"' if str(error).startswith("Invalid value") else ""
+        raise BadInput(f"{path}: is not valid TOML: {error}{hint}") from None
     try:
         return from_document(document, path)
     except BadInput as error:
@@ -173,7 +174,8 @@ def _assign(tables: dict[str, Any], dotted: str, value: Any) -> None:
         place[last] = value
     else:
         raise BadInput(
-            f"key 'sweep.{dotted}': there is no such place in the study; expected a key such as 'training.alpha.1'"
+            f"key 'sweep.{dotted}': there is no such place in the study; expected a key such as 'training.alpha.1', "
+            "the second entry of that list, as entries are counted from 0"
         )
 
 
@@ -223,7 +225,8 @@ def _message(error: ValidationError, prefix: tuple[str, ...]) -> str:
     table, _, name = key.rpartition(".")
     match first["type"]:
         case "missing":
-            return f"key {key!r}: is missing; expected {f'a value for {name} in [{table}]' if table else 'a table'}"
+            expected = f"a value for {name} in [{table}]" if table else "a table"
+            return f"key {key!r}: is missing; expected {expected}{_unread_beside(errors)}"
         case "extra_forbidden":
             return f"key {key!r}: value {_shown(first['input'])}: nothing reads it; expected no such key"
     # Where several types are accepted, each has a reason of its own.
@@ -231,6 +234,13 @@ def _message(error: ValidationError, prefix: tuple[str, ...]) -> str:
     if first["input"] is None:  # TOML has no None: a check found that something is not there
         return f"key {key!r}: {', or '.join(reasons)}"
     return f"key {key or 'study'!r}: value {_shown(first['input'])}: {', or '.join(reasons)}"
+
+
+def _unread_beside(errors: list[ErrorDetails]) -> str:
+    """The keys that nothing reads where the first error is: what is missing there may be one of them, mistyped."""
+    table = errors[0]["loc"][:-1]
+    unread = [str(e["loc"][-1]) for e in errors if e["type"] == "extra_forbidden" and e["loc"][:-1] == table]
+    return f"; nothing reads {', '.join(map(repr, unread))} there" if unread else ""
 
 
 def _dotted(location: tuple[int | str, ...], prefix: tuple[str, ...]) -> str:

@@ -18,8 +18,9 @@ from rmtfl.compare import FAMILY_LEVEL, Comparison, Results
 
 Format = Literal["latex", "markdown", "csv"]
 
-MOST_NAMES = 12  # of numbers that share one allowance, listed under a table
+MOST_NAMES = 8  # of numbers that share one allowance, listed under a table
 MOST_DIGITS = 10  # significant digits of a number in a table, however small its error
+FEW_DIGITS = 4  # of one beside a simulated one that has no scatter to round by
 # Of a table in 10 point type, in millimetres, generously: a character, a line, and a page for the notes.
 LATEX_CHARACTER, LATEX_LINE, LATEX_LEAST_WIDTH = 1.9, 4.5, 120.0
 WIDE = Context(prec=700)  # digits: every double at every place, with nothing to overflow
@@ -192,11 +193,14 @@ def _verdict_notes(results: Results) -> tuple[str, ...]:
     failed = sum(comparison.verdict == "disagrees" for row in results.rows for comparison in row.comparisons)
     found = f"{failed} disagree" if failed else "all agree"
     caution = (results.caution,) if results.caution else ()
+    simulated, scatter = "mean ± standard error", "a Student quantile of the standard error"
+    if results.one_draw_margin is not None:
+        simulated, scatter = "one draw ± a bound on its scatter", "the normal quantile of that bound"
     return (
         f"{results.judged} numbers judged together at the {FAMILY_LEVEL:.0%} level: {found}",
         *caution,
-        "simulated is mean ± standard error; a number agrees when its gap is at most a Student quantile of the "
-        "standard error, plus the allowance, plus the numerical error",
+        f"simulated is {simulated}; a number agrees when its gap is at most {scatter}, plus the allowance, plus the "
+        "numerical error",
     )
 
 
@@ -208,9 +212,12 @@ def _line(comparison: Comparison) -> tuple[str | Measured, ...]:
     if comparison.relative_gap is not None and comparison.mean:
         relative = 100 * comparison.relative_gap
         relative_digits = 100 * digits / abs(comparison.mean)
+    prediction, simulated = comparison.prediction, comparison.mean
+    if simulated is not None and not digits:
+        prediction, simulated, relative = _few(prediction), _few(simulated), relative and _few(relative)
     # The prediction is shown to the digits that the simulation can speak about, if its own error allows them.
-    predicted = measured(comparison.prediction, standard_error=digits, error=comparison.error)
-    mean = measured(comparison.mean, standard_error=digits)
+    predicted = measured(prediction, standard_error=digits, error=comparison.error)
+    mean = measured(simulated, standard_error=digits)
     z_score = comparison.z_score
     return (
         comparison.name,
@@ -222,6 +229,10 @@ def _line(comparison: Comparison) -> tuple[str | Measured, ...]:
         Measured(measured(comparison.allowance or None, standard_error=digits).value),
         comparison.verdict if comparison.judged else "shown",
     )
+
+
+def _few(value: float) -> float:
+    return float(f"{value:.{FEW_DIGITS}g}")
 
 
 def plain(value: Any) -> str:

@@ -124,6 +124,20 @@ def test_a_missing_key_is_named(study_document, key):
     assert f"key '{key}': is missing" in message(without(study_document, key))
 
 
+def test_a_mistyped_key_is_named_beside_the_missing_one(study_document):
+    network = study_document["network"]
+    network["activaton"] = network.pop("activation")
+    found = message(study_document)
+    assert "key 'network.activation': is missing" in found and "nothing reads 'activaton' there" in found
+
+
+def test_text_without_quotes(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text("activation = tanh(x)\n", encoding="utf-8")
+    with pytest.raises(BadInput, match="text is written in quotes"):
+        read(path)
+
+
 @pytest.mark.parametrize(
     ("key", "value", "accepted"),
     [
@@ -134,6 +148,7 @@ def test_a_missing_key_is_named(study_document, key):
         ("network", [], "expected a table"),
         ("network.activation", "__import__('os')", "not a real number"),
         ("network.activation", "x.__class__", "is not allowed"),
+        ("network.activation", "x^2", "a power is written **"),
         ("network.activation", "foo(x)", "unknown function 'foo'"),
         ("network.activation", "x**99999999", "at most 64"),
         ("network.activation", "9**9**9**9", "exponent"),

@@ -126,6 +126,14 @@ def test_draws_that_do_not_scatter_are_shown_to_what_the_theory_is_allowed(study
     assert cells["gap / %"] == "1.0" and cells["verdict"] == "agrees"
 
 
+def test_one_draw_without_a_bound_is_shown_to_four_digits(study_document):
+    study = from_document(study_document)
+    row = RowResult(study.rows[0], {}, (judge(Quantity("bulk edge", 2.2247448713915, sample=(4.0591659448594,))),))
+    sheet = comparison_sheet(Results("t", "weights", (row,), 0))
+    cells = {column.title: str(cell) for column, cell in zip(sheet.columns, sheet.rows[0], strict=True)}
+    assert (cells["predicted"], cells["simulated"], cells["gap / %"]) == ("2.225", "4.059", "-45.19")
+
+
 def test_latex():
     text = render(SHEET, "latex")
     assert r"\begin{tabular}{@{} l S[table-format=2.2(2)] S[table-format=-1.1] @{}}" in text

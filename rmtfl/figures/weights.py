@@ -81,7 +81,7 @@ def _legend(expanded: bool) -> list[Artist]:
     """The marks of the panels; that of the leading order if any panel has one."""
     leading = Line2D([], [], color=LEADING, linewidth=1.3, linestyle=":", label="leading order")
     return [
-        Line2D([], [], color=SIMULATED, marker="o", markersize=3, linewidth=0, label="simulated, a line for each draw"),
+        Line2D([], [], color=SIMULATED, marker="o", markersize=3, linewidth=0, label="simulated, a row for each draw"),
         Line2D([], [], color=PREDICTED, linewidth=1.3, label="predicted"),
         *([leading] if expanded else []),
         Patch(color=BULK, alpha=0.5, linewidth=0, label="bulk"),
@@ -146,7 +146,7 @@ def _spectrum_panel(bulk: Axes, outliers: Axes, result: RowResult, draws: Trials
         xscale="log", xlabel="largest singular values (log scale)", ylabel="draw", ylim=(0.3, len(drawn) + 0.7)
     )
     outliers.set_xlim(left=max(0.55 * upper, lower))
-    outliers.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+    outliers.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5, min_n_ticks=1))
     _plain_log(outliers)
 
 
@@ -178,7 +178,7 @@ def _convergence_panel(axes: Axes, series: Mapping[str, list[RowResult]], legend
     for index, (name, rows) in enumerate(series.items()):
         marker = MARKERS[index % len(MARKERS)]
         for words, quantity, color in (
-            ("resummed", "outlier 1", PREDICTED),
+            ("predicted", "outlier 1", PREDICTED),
             ("leading order", "outlier 1, leading order", LEADING),
         ):
             found = [(r.row.inputs["width"], c) for r in rows for c in r.comparisons if c.name == quantity and c.mean]

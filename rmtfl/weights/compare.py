@@ -179,13 +179,17 @@ def deformation_shift(setup: Setup, strength: float) -> float:
 
     Entries of variance v/d put the outlier of a spike θ at √((v + θ²)(ψv + θ²))/θ; here v = 1 + Σ_t s_t² φ m₂ Var σ'.
     """
-    found = statistics(setup)
+    psi, variance = float(setup.sizes.psi), 1 + noise_variance(setup)
+    square = strength * strength
+    noisy = (variance + square) * (psi * variance + square)
+    return math.sqrt(noisy / ((1 + square) * (psi + square))) - 1
+
+
+def noise_variance(setup: Setup) -> float:
+    """The mean variance of the update's own noise beside that of the untrained weights, Σ_t s_t² φ m₂ Var σ'."""
     width = int(setup.sizes.width)
     steps = (setup.training.step_size(t, width) for t in range(setup.training.steps))
-    variance = 1 + sum(step**2 for step in steps) * found.specific**2
-    square = strength * strength
-    noisy = (variance + square) * (found.psi * variance + square)
-    return math.sqrt(noisy / ((1 + square) * (found.psi + square))) - 1
+    return sum(step**2 for step in steps) * statistics(setup).specific ** 2
 
 
 def one_draw_spread(setup: Setup) -> float:

@@ -48,6 +48,7 @@ class TestCompare:
     def test_one_draw_is_said_to_be_judged_generously(self, study, spectrum):
         one, three = (run("compare", study, "--spectrum", spectrum(n), "--row", 2) for n in ("own.npy", "own.npz"))
         assert "one draw is judged on a bound of its scatter: a gap of up to 4" in one.stderr
+        assert "one draw ± a bound on its scatter" in one.stdout and "mean ± standard error" in three.stdout
         assert three.stderr == ""
 
     def test_a_matrix_finds_its_row(self, study, spectrum):
