@@ -56,10 +56,9 @@ DESCENT = 40
 #: Levels at which a gap is looked for, in each pair of gaps.
 LEVELS = 400
 
-#: A level is known to this accuracy at an edge, where z does not depend on it to first order; its slope is taken as a
-#: secant's over this part of its bracket.
-LEVEL_ACCURACY, SECANT = 1e-12, 1e-4
-
+#: A level is known to this accuracy at an edge, where z does not depend on it to first order; it is searched for in so
+#: many parts at once, so often at most.
+LEVEL_ACCURACY, PARTS, SEARCHES = 1e-12, 40, 10
 
 #: An interval that is narrower, relative to the laws' reach, and has an atom in it is nothing but that: next to an atom
 #: the level is known to rounding only, and so is where a gap ends.
@@ -247,15 +246,15 @@ class Convolution(Law):
         return tuple(sorted(found, key=lambda gap: gap[:2]))
 
     def _turn(self, pair: tuple[Gap, Gap], low: float, high: float, increasing: bool) -> float:
-        def residual(c: Floats, index: Indices) -> tuple[Floats, Floats]:
-            del index
-            near = c + SECANT * (high - low)
-            slope, other = self._along(pair, np.concatenate([c, near]))[1].reshape(2, -1)
-            return slope, (other - slope) / (near - c)
-
-        problem = Root(residual, lower=np.array([low]), upper=np.array([high]), increasing=increasing)
-        start = np.array([0.5 * (low + high)])
-        return float(solve(problem, Bracketed(), start, tolerance=LEVEL_ACCURACY, throw=False).value[0])
+        """Return where dz/dc changes sign: a search, in parts that are looked at together."""
+        for _ in range(SEARCHES):
+            nodes = np.linspace(low, high, PARTS + 1)
+            beyond = (self._along(pair, nodes[1:-1])[1] > 0) == increasing
+            k = int(np.argmax(beyond)) if beyond.any() else PARTS - 1
+            low, high = nodes[k], nodes[k + 1]
+            if high - low <= LEVEL_ACCURACY * max(abs(low), abs(high)):
+                break
+        return float(0.5 * (low + high))
 
     @cached_property
     def support(self) -> tuple[Interval, ...]:
