@@ -253,8 +253,8 @@ def check_square_integrable(link: Link, key: str) -> None:
         expectation(link, link)
     except ToleranceNotMet:
         raise BadInput(
-            f"key {key!r}: {link.text!r} has no finite Gaussian second moment that could be computed; "
-            "expected a real function on the whole line that grows slower than exp(x**2/4)"
+            f"key {key!r}: {link.text!r} has no finite Gaussian second moment that could be computed; expected a real "
+            "function on the whole line that grows slower than exp(x**2/4), and does not vary on scales far below 1"
         ) from None
 
 
