@@ -94,13 +94,13 @@ def _spectrum(axes: Axes, row: RowResult, draws: Trials) -> None:
         axes.axvspan(max(left, low), right, color=BULK, alpha=0.25, linewidth=0)
     values = draws["eigenvalues"][:MOST_DRAWS, :count]
     axes.plot(values, np.linspace(0.35, 0.65, len(values))[:, None] * top * np.ones(count), "o", color=SIMULATED, ms=3)
-    for outlier in outliers:
+    for line, outlier in enumerate(outliers):  # names on lines of their own: neighbours would overlap
         axes.axvline(outlier["location"], color=PREDICTED, linestyle="--", linewidth=1.0)
         axes.annotate(
             outlier["name"],
             (outlier["location"], 1.0),
             xycoords=("data", "axes fraction"),
-            xytext=(3, -8),
+            xytext=(3, -8 - 8 * line),
             textcoords="offset points",
             fontsize=6,
         )
