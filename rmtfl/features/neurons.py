@@ -50,16 +50,14 @@ class Accuracy:
     Attributes:
         growth: of merged runs of second-layer quantiles, as in `rmtfl.weights.deformed.nodes.ranks`.
         level: of the averages over the batches of two steps.
-        points: of the lattice that the spread after two steps on a reused batch is averaged on.
     """
 
     growth: float
     level: int
-    points: int
 
 
-FINE = Accuracy(nodes.GROWTH, 0, 32768)
-COARSE = Accuracy(nodes.COARSE, -1, 16384)
+FINE = Accuracy(nodes.GROWTH, 0)
+COARSE = Accuracy(nodes.COARSE, -1)
 
 
 def trained(setup: Setup, accuracy: Accuracy = FINE) -> Neurons:
@@ -76,7 +74,7 @@ def trained(setup: Setup, accuracy: Accuracy = FINE) -> Neurons:
     a, weight = nodes.second_layer(setup.network.second_layer, width, accuracy.growth)
     stats = statistics(setup)
     if setup.training.steps == 2:
-        mean, spread = two_steps.rows(setup, stats, a, accuracy.level, accuracy.points)
+        mean, spread = two_steps.rows(setup, stats, a, accuracy.level)
         return Neurons(a, weight, mean, spread)
     S = setup.training.step_size(0, width) * a
     mean = np.multiply.outer(stats.mu1 * S, [stats.c1, stats.perpendicular])

@@ -24,9 +24,9 @@ from rmtfl.weights.statistics import Statistics, statistics
 
 Array = NDArray[np.float64]
 
-TOLERANCE = 1e-2  # of the numerical error where the study asks for none: two steps are averaged on lattices
+TOLERANCE = 1e-2  # of the numerical error where the study asks for none
 MERGING = 2e-6  # relative: what merging second-layer nodes changes, as in rmtfl.weights.deformed
-SAFETY = 2.0  # times the change from coarse to fine: both are lattices, and may agree by accident
+SAFETY = 2.0  # times the change from coarse to fine: they may agree by accident
 TARGET_TERMS = 100  # of a target's Hermite series
 MEAN = 0.5  # share of the constant from which an outlier of an uncentred σ is called the mean spike
 ZERO = 1e-12  # a mean of σ, or another Hermite coefficient, of less is none

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmtfl.features.neurons import Neurons
+from rmtfl.features.spread import after_one_step, independent, reused
 from rmtfl.gaussian import density, hermite_coefficient
-from rmtfl.regression.spread import after_one_step, independent, reused
 from rmtfl.setup import Setup
 from rmtfl.weights import second_layer
 from rmtfl.weights.rows import FIELDS, Resolution, build

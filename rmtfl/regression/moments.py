@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from rmtfl.features.spread import square
 from rmtfl.gaussian import density, rule
 from rmtfl.links import Link
-from rmtfl.regression.spread import square
 from rmtfl.weights.deformed import slopes
 from rmtfl.weights.smoothing import BLOCK, REACH, lines, smooth, value_and_derivative
 

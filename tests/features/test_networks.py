@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from numpy.random import SeedSequence
 
-from rmtfl.features import two_steps
 from rmtfl.features.bulk import Bulk
 from rmtfl.features.law import intervals, mean_law
 from rmtfl.features.neurons import trained
@@ -13,6 +12,7 @@ from rmtfl.montecarlo import weights
 from rmtfl.montecarlo.features import trial
 from rmtfl.weights.statistics import statistics
 from tests.features.cases import row
+from tests.features.lattice import norm_reused
 
 TWO = {"alpha": ("3/10", "3/10"), "scale": (2, 2)}
 SETTINGS = {
@@ -112,7 +112,7 @@ def test_error_covers_a_finer_resolution():
     setup = row(400, "relu(x)", batches="reused", **TWO)
     training = setup.trained
     target = module._target(training.data.target)
-    finest = module._finite(setup, training, statistics(training), target, Accuracy(0.05, 0, 100_000)).outliers()
+    finest = module._finite(setup, training, statistics(training), target, Accuracy(0.05, 2)).outliers()
     for outlier, fine in zip(predict(setup).outliers, finest, strict=True):
         assert abs(outlier.location - fine.location) <= outlier.error
         assert abs(outlier.alignment - fine.alignment) <= outlier.alignment_error
@@ -124,7 +124,7 @@ def test_row_norms_on_a_reused_batch_neuron_by_neuron(activation):
     # needs no network around it.
     sizes = {"sample_ratio": "1/2", "loss": "correlation", "batches": "reused"}
     setup = row(10**4, activation, "1 + tanh(x)/5", (0, 0), (50, 200), **sizes).trained
-    predicted = two_steps._norm_reused(setup, statistics(setup), np.array([1.0, -1.0]), 32768)
+    predicted = norm_reused(setup, statistics(setup), np.array([1.0, -1.0]), 32768)
     slope, target = setup.network.activation.derivative().numpy(), setup.data.target.numpy()
     rng, d, n, found = np.random.default_rng(1), 800, 400, []
     for _ in range(6):
