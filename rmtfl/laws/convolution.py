@@ -232,9 +232,11 @@ class Convolution(Law):
                 rising = np.flatnonzero(self._along(pair, c)[1] > 0)
                 if not rising.size:
                     continue
+                # An end may lie beyond the first or the last level that was looked at, or be the range's own.
+                before, after = np.concatenate([[start], c]), np.concatenate([c, [stop]])
                 ends = [
-                    self._turn(pair, c[rising[0] - 1], c[rising[0]], True) if rising[0] else start,
-                    self._turn(pair, c[rising[-1]], c[rising[-1] + 1], False) if rising[-1] + 1 < c.size else stop,
+                    start if start == self.infinity else self._turn(pair, before[rising[0]], c[rising[0]], True),
+                    stop if stop == self.infinity else self._turn(pair, c[rising[-1]], after[rising[-1] + 1], False),
                 ]
                 places = [
                     (-np.inf if end == start else np.inf)
@@ -246,7 +248,8 @@ class Convolution(Law):
         return tuple(sorted(found, key=lambda gap: gap[:2]))
 
     def _turn(self, pair: tuple[Gap, Gap], low: float, high: float, increasing: bool) -> float:
-        """Return where dz/dc changes sign: a search, in parts that are looked at together."""
+        """Return where dz/dc changes sign, or the end that it rises at: a search, in parts looked at together."""
+        given = low if increasing else high
         for _ in range(SEARCHES):
             nodes = np.linspace(low, high, PARTS + 1)
             beyond = (self._along(pair, nodes[1:-1])[1] > 0) == increasing
@@ -254,7 +257,7 @@ class Convolution(Law):
             low, high = nodes[k], nodes[k + 1]
             if high - low <= LEVEL_ACCURACY * max(abs(low), abs(high)):
                 break
-        return float(0.5 * (low + high))
+        return given if given in (low, high) else float(0.5 * (low + high))
 
     @cached_property
     def support(self) -> tuple[Interval, ...]:

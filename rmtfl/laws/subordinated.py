@@ -91,8 +91,9 @@ class Subordinated(Law):
                 return slope(u), np.full(u.shape, np.nan)
 
             nearest = inner + (outer - inner) * np.exp(CLOSEST)
-            if slope(np.array([nearest]))[0] > 0:
-                # Only at 0, where t² tames a population that reaches it: the edge is a hard one.
+            if inner == 0 and slope(np.array([nearest]))[0] > 0:
+                # Only at 0, where t² tames a population that reaches it: the edge is a hard one. (Elsewhere `nearest`
+                # may be inside the piece, by the rounding of its end.)
                 return inner
             problem = Root(residual, lower=np.array([CLOSEST]), upper=np.array([0.0]))
             found = solve(problem, Bracketed(), np.array([-1.0]), tolerance=1e-16, max_steps=120, throw=False)
