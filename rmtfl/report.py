@@ -23,6 +23,7 @@ from rmtfl.tables import Measured, Sheet, comparison_sheet, diagnostics_sheet, p
 
 Trials = Mapping[str, NDArray[np.float64]]
 
+SWEPT = "(swept)"
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 STYLE = """
 :root { color-scheme: light; --ink: #1a1a1a; --faint: #5c5c5c; --line: #d8d8d8; --good: #00664a; --bad: #a83c00; }
@@ -129,7 +130,11 @@ def _headline(results: Results) -> str:
 
 
 def _setup(study: Study) -> Iterator[str]:
-    inputs = study.rows[0].inputs
+    inputs = dict(study.rows[0].inputs)
+    for name in study.rows[0].swept:  # an entry of a list that is swept has a line of its own
+        parent, _, index = name.rpartition(".")
+        if index.isdigit() and parent in inputs:
+            inputs[parent] = [SWEPT if i == int(index) else entry for i, entry in enumerate(inputs[parent])]
     swept = {name: list(dict.fromkeys(plain(row.inputs[name]) for row in study.rows)) for name in study.rows[0].swept}
     shown = {"observable": [study.observable], **{name: [plain(value)] for name, value in inputs.items()}, **swept}
     shown |= {"trials": [str(study.montecarlo.trials)], "seed": [str(study.montecarlo.seed)]}

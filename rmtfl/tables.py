@@ -19,6 +19,7 @@ from rmtfl.compare import FAMILY_LEVEL, Comparison, Results
 Format = Literal["latex", "markdown", "csv"]
 
 MOST_NAMES = 8  # of numbers that share one allowance, listed under a table
+ROUNDING = 1e-13  # of a number: draws that scatter by no more are equal
 MOST_DIGITS = 10  # significant digits of a number in a table, however small its error
 FEW_DIGITS = 4  # of one beside a simulated one that has no scatter to round by
 # Of a table in 10 point type, in millimetres, generously: a character, a line, and a page for the notes.
@@ -114,7 +115,7 @@ def measured(value: float | None, *, standard_error: float | None = None, error:
     if value is None:
         return Measured("")
     places = [numerical_places(error)] if error > 0 else []
-    if standard_error:
+    if standard_error and standard_error > ROUNDING * abs(value):
         places.append(statistical_places(standard_error))
         return Measured(fixed(value, min(places)), fixed(standard_error, min(places)))
     if value:

@@ -152,3 +152,10 @@ def test_a_browser_shows_it(made, tmp_path, width, browser):
     assert pixels.shape[:2] == (2400, width)
     predicted = [int(page.PREDICTED[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     assert (abs(pixels[..., :3] - predicted).max(axis=-1) < 0.02).sum() > 100  # the embedded figure is drawn
+
+
+def test_a_swept_entry_of_a_list_is_not_shown_as_the_setting(study_document, made):
+    study_document["sweep"] = {"training.alpha.1": ["1/10", "1/5"]}
+    page = made(simulated=False)
+    assert "3/10, (swept)" in page
+    assert "1/10; 1/5" in page
