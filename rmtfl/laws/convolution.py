@@ -175,21 +175,38 @@ class Convolution(Law):
     # ------------------------------------------------------------------------------------------------ the real axis
 
     def _inverse(self, gap: Gap, c: Floats) -> Floats:
-        """Return s in the gap at which the level of its law is c."""
+        """Return s in the gap at which the level of its law is c.
+
+        In a variable that takes out the square roots at the gap's ends, next to which Newton's steps would creep.
+        """
         if gap.outer:
             reach = self.tail(gap.law) / (c - self.infinity)
             right = reach < 0
-            lower = np.where(right, np.maximum(gap.low, gap.high - reach), gap.high - reach)
-            upper = np.where(right, gap.low - reach, np.minimum(gap.high, gap.low - reach))
+            nearest = np.where(right, gap.high - reach - gap.low, gap.high - (gap.low - reach))
+            base, side = np.where(right, gap.low, gap.high), np.where(right, 1.0, -1.0)
+            # Wider than need be: a root next to an end of its bracket would look like a stall.
+            near = 0.9 * side * np.sqrt(np.maximum(nearest, 0.0))
+            far = 1.1 * side * np.sqrt(np.abs(reach))
+            lower, upper = np.minimum(near, far), np.maximum(near, far)
         else:
-            lower, upper = np.full(c.shape, gap.low), np.full(c.shape, gap.high)
+            base = np.full(c.shape, gap.low)
+            lower, upper = np.zeros(c.shape), np.full(c.shape, np.pi)
+        width = gap.high - gap.low
 
-        def residual(s: Floats, index: Indices) -> tuple[Floats, Floats]:
-            value, slope = self.level(gap.law, s + 0j)
-            return value.real - c[index], slope.real
+        def place(v: Floats, index: Indices) -> tuple[Floats, Floats]:
+            if gap.outer:
+                return base[index] + v * np.abs(v), 2 * np.abs(v)
+            return base[index] + width * np.sin(v / 2) ** 2, 0.5 * width * np.sin(v)
+
+        def residual(v: Floats, index: Indices) -> tuple[Floats, Floats]:
+            s, rate = place(v, index)
+            with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+                value, slope = self.level(gap.law, s + 0j)
+                return value.real - c[index], slope.real * rate
 
         problem = Root(residual, lower=lower, upper=upper)
-        return solve(problem, Bracketed(), 0.5 * (lower + upper), tolerance=1e-15, throw=False).value
+        found = solve(problem, Bracketed(), 0.5 * (lower + upper), tolerance=1e-15, throw=False)
+        return place(found.value, np.arange(c.size))[0]
 
     def _along(self, pair: tuple[Gap, Gap], c: Floats) -> tuple[Floats, Floats]:
         """Return z and dz/dc at real levels of a pair of gaps."""

@@ -91,6 +91,25 @@ def test_two_bulks_times_marchenko_pastur(ratio):
     agree(law, closed, edges=1e-11, density=1e-10)
 
 
+@pytest.mark.parametrize(
+    "first",
+    [
+        GeneralizedMarchenkoPastur(0.16, [0.22, 1.67, 9.5], [0.2, 0.3, 0.5]),
+        GeneralizedMarchenkoPastur(0.4, [0.36, 2.7], [0.7, 0.3]),
+        GeneralizedMarchenkoPastur(1.7, [1.2], [1.0]),
+    ],
+)
+def test_bulks_with_square_root_edges(first):
+    """Whose gaps end where transforms have infinite slope, at places that doubles only round."""
+    for law, closed in (
+        (FreeSum(first, Semicircle(0.07)), PlusSemicircle(first, 0.07)),
+        (FreeProduct(first, marchenko_pastur(0.28)), SampleCovariance(first, 0.28)),
+    ):
+        assert len(law.edges) == len(closed.edges)
+        np.testing.assert_allclose(law.edges, closed.edges, rtol=1e-12)
+        assert law.cdf(law.edges[-1]) == pytest.approx(1.0, abs=1e-6)
+
+
 def test_two_bulks_plus_two_bulks():
     """Three bulks, of masses 1/4, 1/2, 1/4: no closed form, but free moments and symmetry."""
     one = PiecewiseUniform(((-10.5, -9.5, 0.5), (9.5, 10.5, 0.5)))
