@@ -160,3 +160,8 @@ def test_exponents_next_to_one_half_are_answered():
     assert predict(setup(alpha=near, scale=("1/1000", "1/10"), batches="independent")).threshold == 4999
     with pytest.raises(BadInput, match=r"training\.alpha.* 5000 spikes"):
         predict(setup(alpha=near, width="limit"))
+
+
+def test_the_left_vector_of_an_order_is_the_next_power():
+    found = limit(setup(alpha=("3/10", "2/5"), width="limit")).spikes
+    assert [(spike.k, spike.left) for spike in found] == [(0, 1), (1, 2), (2, 3)]
