@@ -16,8 +16,9 @@ from rmtfl.links import parse
 from rmtfl.outliers import RigidBulk
 from rmtfl.setup import Setup
 from rmtfl.statistics import kolmogorov_distance
-from rmtfl.weights import compare, predict, summary
+from rmtfl.weights import compare, deformed, predict, summary
 from rmtfl.weights.deformed import branch, frame, nodes, one_step, pencil, slopes, spectrum, two_steps
+from rmtfl.weights.prediction import Bulk
 from rmtfl.weights.statistics import statistics
 from tests.weights.deformed_networks import Draws, coarse, few_nodes, followed, own_draw, quenched, rigid, setting
 
@@ -292,6 +293,10 @@ class TestRefusals:
     def test_a_tolerance_out_of_reach(self):
         with pytest.raises(ToleranceNotMet, match=r"theory\.tolerance"):
             predict(setting(tolerance=1e-9))
+
+    def test_ends_of_the_bulk_that_are_not_known(self):
+        with pytest.raises(ToleranceNotMet, match="its ends are known to 2"):
+            deformed._check(setting(tolerance=0.1), Bulk(0.0, 312.0, 300.0, 72.6), ())
 
     def test_an_iteration_that_does_not_converge(self, monkeypatch):
         monkeypatch.setattr(pencil, "REAL_STEPS", 1)

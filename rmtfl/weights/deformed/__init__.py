@@ -48,9 +48,10 @@ def deformed_bulk(setup: Setup, strongest: float) -> tuple[Bulk, tuple[Outlier, 
     rigid = RigidBulk(float(setup.sizes.psi))
     found, *others = (_follow(setup, pencil, rigid, rigid.upper + strongest) for pencil in _pencils(setup))
     outliers = _with_errors(found.outliers, [other.outliers for other in others])
-    _check(setup, outliers)
     error = max(abs(a - b) for other in others for a, b in zip(found.bulk, other.bulk, strict=True))
-    return Bulk(*found.bulk, error + MERGING * found.bulk[1]), outliers
+    bulk = Bulk(*found.bulk, error + MERGING * found.bulk[1])
+    _check(setup, bulk, outliers)
+    return bulk, outliers
 
 
 class _Found(NamedTuple):
@@ -76,15 +77,19 @@ def deformed_law(setup: Setup, lower: float, upper: float) -> TabulatedLaw:
     return tabulated(coarse, lower, upper)
 
 
-def _check(setup: Setup, outliers: tuple[Outlier, ...]) -> None:
+def _check(setup: Setup, bulk: Bulk, outliers: tuple[Outlier, ...]) -> None:
     """Hold the errors against the tolerance that the study asks for."""
     tolerance = setup.theory.tolerance if "tolerance" in setup.theory.model_fields_set else TOLERANCE
-    worst = max((float(outlier.error) / float(outlier.location) for outlier in outliers), default=0.0)
-    if worst > tolerance:
-        raise ToleranceNotMet(
-            f"the deformed bulk: an outlier is known to {worst:.1e}, not to the tolerance {tolerance:g}; "
-            "ask for a larger theory.tolerance"
-        )
+    errors = {
+        "its ends are": float(bulk.error) / float(bulk.upper),
+        "an outlier is": max((float(outlier.error) / float(outlier.location) for outlier in outliers), default=0.0),
+    }
+    for what, error in errors.items():
+        if error > tolerance:
+            raise ToleranceNotMet(
+                f"the deformed bulk: {what} known to {error:.1e}, not to the tolerance {tolerance:g}; "
+                "ask for a larger theory.tolerance"
+            )
 
 
 def check_offered(setup: Setup) -> None:
