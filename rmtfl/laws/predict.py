@@ -234,7 +234,10 @@ def predict_law(table: LawTable, tolerance: float, digits: int | None = None) ->
         BadInput: If a parameter, point or spike is out of range; the message names it.
         ToleranceNotMet: If a number is not known to the tolerance.
     """
-    law = build_law(table)
+    try:
+        law = build_law(table)
+    except BadInput as error:
+        raise BadInput(str(error) if str(error).startswith("key ") else f"key 'law': {error}") from None
     closed = law if isinstance(law, Semicircle | GeneralizedMarchenkoPastur) else None
     if digits and closed is None:
         raise BadInput(

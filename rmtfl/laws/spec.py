@@ -10,7 +10,7 @@ import math
 from fractions import Fraction
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from rmtfl.setup import LinkText
 
@@ -56,7 +56,14 @@ def _points(value: object) -> object:
     return value
 
 
+def _positive(value: float) -> float:
+    if value <= 0:
+        raise ValueError("expected a positive number")
+    return value
+
+
 Double = Annotated[float, BeforeValidator(double)]
+Positive = Annotated[Double, AfterValidator(_positive)]
 
 
 def _check_keys(table: BaseModel) -> None:
@@ -87,10 +94,10 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     family: Simple
-    ratio: Double | None = None
+    ratio: Positive | None = None
     atoms: tuple[Double, ...] | None = None
     weights: tuple[Double, ...] | None = None
-    variance: Double | None = None
+    variance: Positive | None = None
     centre: Double | None = None
 
     @model_validator(mode="after")
@@ -130,15 +137,15 @@ class LawTable(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     family: Family
-    ratio: Double | None = None
+    ratio: Positive | None = None
     atoms: tuple[Double, ...] | None = None
     weights: tuple[Double, ...] | None = None
-    variance: Double | None = None
+    variance: Positive | None = None
     centre: Double | None = None
     first: Part | None = None
     second: Part | None = None
     activation: LinkText | None = None
-    width_ratio: Double | None = None
+    width_ratio: Positive | None = None
     variances: tuple[tuple[Double, ...], ...] | None = None
     rows: tuple[Double, ...] | None = None
     columns: tuple[Double, ...] | None = None

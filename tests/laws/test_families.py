@@ -123,6 +123,7 @@ def test_an_even_part_of_the_activation_stays_within_the_allowance():
         ({**PROFILE, "spikes": [3.0]}, "'spikes' is not read by family 'variance-profile'"),
         ({**PROFILE, "variances": [["x"]]}, "variances.0.0\n.*expected a finite number"),
         ({**FEATURES, "atoms": [1.0]}, "'atoms' is not read by family 'random-features'"),
+        ({**FEATURES, "width_ratio": -1}, "width_ratio\n.*expected a positive number"),
     ],
 )
 def test_bad_tables_are_refused_by_name(table, message):
@@ -137,7 +138,6 @@ def test_values_out_of_range_are_named():
         ({**FEATURES, "activation": "3*x + 1"}, "'law.activation': value 3.x . 1: its features are linear"),
         ({**FEATURES, "activation": "x**2"}, "uncorrelated"),
         ({**FEATURES, "activation": "exp(x**2)"}, "law.activation.*no finite Gaussian second moment"),
-        ({**FEATURES, "width_ratio": -1}, "width_ratio = -1"),
         ({**PROFILE, "columns": [1.0]}, "columns = .1.0.: as many shares are needed as variances have columns, 2"),
         ({**PROFILE, "variances": [[1, 2], [3]]}, "rows of equal length"),
     ):

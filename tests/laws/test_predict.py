@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from rmtfl.errors import BadInput, ToleranceNotMet
 from rmtfl.laws.predict import build_law, predict_law
 from rmtfl.laws.spec import LawTable
 from rmtfl.montecarlo import law as montecarlo
+from rmtfl.study import from_document
 
 TABLE = {
     "family": "generalized-marchenko-pastur",
@@ -120,3 +122,18 @@ def test_sampled_matrices_have_the_law(table):
 def test_populations_are_dealt_exactly():
     np.testing.assert_array_equal(montecarlo.deal((1.0, 5.0, 9.0), (0.3, 0.3, 0.4), 10), [1] * 3 + [5] * 3 + [9] * 4)
     assert montecarlo.deal((1.0, 5.0), (1 / 3, 2 / 3), 100).sum() == 33 + 67 * 5
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [
+        ("ratio", 0, "key 'law.ratio': value 0: expected a positive number"),
+        ("weights", [0.5, 0.6], "key 'law': weights: they sum to 1.1"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_table(key, value, named):
+    law = {"family": "generalized-marchenko-pastur", "ratio": 0.1, "atoms": [1, 8], "weights": [0.5, 0.5]}
+    document = {"schema": 1, "title": "T", "observable": "law", "law": law | {key: value}}
+    with pytest.raises(BadInput) as refused:
+        predict_law(from_document(document, Path("own.toml")).rows[0].setup.law, 1e-8)
+    assert named in str(refused.value)
