@@ -38,7 +38,7 @@ from numpy.typing import ArrayLike, NDArray
 from rmtfl.errors import BadInput, ToleranceNotMet
 from rmtfl.laws.base import Evaluation, Floats, Interval, Law, Outlier, real_or_complex
 from rmtfl.laws.forward import Indices
-from rmtfl.laws.quadrature import Primitive
+from rmtfl.laws.quadrature import EvaluatedLaw
 from rmtfl.solve import Bracketed, Damped, FixedPoint, Newton, Root, Solution, continuation, solve
 
 Complexes = NDArray[Any]
@@ -88,7 +88,7 @@ def gaps(law: Law) -> list[Gap]:
     return [Gap(law, pieces[-1][1], pieces[0][0]), *inner]
 
 
-class Convolution(Law):
+class Convolution(EvaluatedLaw):
     """A free convolution of two laws.
 
     Args:
@@ -371,18 +371,6 @@ class Convolution(Law):
             noise = np.abs(f) + 16 * EPS * (np.abs(z) + np.abs(one) + np.abs(two))
             error[inside] = 4 * noise / np.abs(slope) * np.abs(rate) / c.imag + 16 * EPS
         return Evaluation(value.reshape(points.shape), error.reshape(points.shape))
-
-    def density(self, x: ArrayLike) -> Floats:
-        """Return the density of the continuous part at real x, any shape; see `evaluate` for its error."""
-        return self.evaluate(x).value
-
-    def cdf(self, x: ArrayLike) -> Floats:
-        """Return the distribution function, by quadrature."""
-        return self._primitive(x)
-
-    @cached_property
-    def _primitive(self) -> Primitive:
-        return Primitive(self)
 
 
 def _reached(found: Solution) -> NDArray[np.bool_]:

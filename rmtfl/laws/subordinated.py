@@ -28,7 +28,7 @@ from rmtfl.errors import BadInput
 from rmtfl.laws.base import Evaluation, Floats, Interval, Law, real_or_complex
 from rmtfl.laws.forward import Indices
 from rmtfl.laws.generalized import moments_from_free_cumulants
-from rmtfl.laws.quadrature import Primitive
+from rmtfl.laws.quadrature import EvaluatedLaw
 from rmtfl.solve import Bracketed, Newton, Root, solve
 
 Complexes = NDArray[np.complex128]
@@ -38,7 +38,7 @@ EPS = 2.0**-53
 CLOSEST = -36.0
 
 
-class Subordinated(Law):
+class Subordinated(EvaluatedLaw):
     """A law with m(z) an explicit function of u(z), z(u) explicit.
 
     Attributes:
@@ -229,18 +229,6 @@ class Subordinated(Law):
                 noise = np.abs(image - z) + 16 * EPS * (np.abs(z) + np.abs(u) + self.reach)
                 error[inside] = 4 * noise / (np.abs(slope) * u.imag) + 16 * EPS
         return Evaluation(value.reshape(points.shape), error.reshape(points.shape))
-
-    def density(self, x: ArrayLike) -> Floats:
-        """Return the density of the continuous part at real x, any shape; see `evaluate` for its error."""
-        return self.evaluate(x).value
-
-    def cdf(self, x: ArrayLike) -> Floats:
-        """Return the distribution function, by quadrature: to about 1e-12 unless bulks nearly touch."""
-        return self._primitive(x)
-
-    @cached_property
-    def _primitive(self) -> Primitive:
-        return Primitive(self)
 
 
 class SampleCovariance(Subordinated):
