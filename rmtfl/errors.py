@@ -34,3 +34,16 @@ class AcrossTables(ValueError):
     def __init__(self, key: str, value: object, reason: str) -> None:
         super().__init__(reason)
         self.key, self.value = key, value
+
+
+class KeyOfTable(ValueError):
+    """A key of a table is missing, or should not be there: the table's own check names it.
+
+    Attributes:
+        key: within the table.
+        reason: what is wrong with it, and what would be accepted.
+    """
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(f"key {key!r}: {reason}")
+        self.key, self.reason = key, reason

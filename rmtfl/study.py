@@ -16,10 +16,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from rmtfl.errors import AcrossTables, BadInput
+from rmtfl.errors import AcrossTables, BadInput, KeyOfTable
 from rmtfl.observables import OBSERVABLES, Observable
 from rmtfl.setup import MonteCarlo, Table
 
@@ -111,7 +111,7 @@ def from_document(document: Mapping[str, Any], path: Path | None = None) -> Stud
         raise BadInput(f"key 'schema': {_found(document, 'schema')}; expected {SCHEMA}")
     title = document.get("title", "")
     if not isinstance(title, str):
-        raise BadInput(f"key 'title': value {_shown(title)}; expected text")
+        raise BadInput(f"key 'title': value {_quoted(title)}; expected text")
     observable = document.get("observable")
     if not isinstance(observable, str) or observable not in OBSERVABLES:
         raise BadInput(f"key 'observable': {_found(document, 'observable')}; expected one of {', '.join(OBSERVABLES)}")
@@ -119,9 +119,8 @@ def from_document(document: Mapping[str, Any], path: Path | None = None) -> Stud
     tables = [*model.model_fields, "montecarlo", "sweep"]
     for key in document:
         if key not in ("schema", "title", "observable", *tables):
-            raise BadInput(
-                f"key {key!r}: nothing reads it in a {observable} study; expected tables are {', '.join(tables)}"
-            )
+            expected = _place(model, key) or f"only the tables {', '.join(tables)}"
+            raise BadInput(f"key {key!r}: nothing reads it in a {observable} study; expected {expected}")
     body = {key: document[key] for key in model.model_fields if key in document}
     return Study(
         title=title,
@@ -134,11 +133,11 @@ def from_document(document: Mapping[str, Any], path: Path | None = None) -> Stud
 
 def _rows(model: type[Table], body: Mapping[str, Any], sweep: Any, folder: Path) -> list[Row]:
     if not isinstance(sweep, Mapping):
-        raise BadInput(f"key 'sweep': value {_shown(sweep)}; expected a table of dotted keys with lists")
+        raise BadInput(f"key 'sweep': value {_quoted(sweep)}; expected a table of dotted keys with lists")
     axes: list[tuple[str, list[Any]]] = []
     for key, values in sweep.items():
         if not isinstance(values, list) or not values:
-            raise BadInput(f"key 'sweep.{key}': value {_shown(values)}; expected a list that is not empty")
+            raise BadInput(f"key 'sweep.{key}': value {_quoted(values)}; expected a list that is not empty")
         axes.append((key, values))
     width = body.get("sizes", {}).get("width") if isinstance(body.get("sizes"), Mapping) else None
     if isinstance(width, list) and "sizes.width" not in sweep:
@@ -211,10 +210,10 @@ def _validated(model: type[T], values: Any, prefix: tuple[str, ...], folder: Pat
     try:
         return model.model_validate(values, context={"folder": folder})
     except ValidationError as error:
-        raise BadInput(_message(error, prefix)) from None
+        raise BadInput(_message(error, model, prefix)) from None
 
 
-def _message(error: ValidationError, prefix: tuple[str, ...]) -> str:
+def _message(error: ValidationError, model: type[Table], prefix: tuple[str, ...]) -> str:
     """The first thing wrong, with its dotted key, its value and what would be accepted."""
     errors = error.errors(include_url=False)
     first = errors[0]
@@ -222,18 +221,50 @@ def _message(error: ValidationError, prefix: tuple[str, ...]) -> str:
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, AcrossTables):
         return f"key {'.'.join((*prefix, cause.key))!r}: value {_shown(cause.value)}: {cause}"
+    if isinstance(cause, KeyOfTable):
+        return f"key {f'{key}.{cause.key}'!r}: {cause.reason}"
     table, _, name = key.rpartition(".")
     match first["type"]:
         case "missing":
-            expected = f"a value for {name} in [{table}]" if table else "a table"
+            expected = f"a value for {name} in [{table}]" if table else f"a table [{key}]{_needs(model, key)}"
             return f"key {key!r}: is missing; expected {expected}{_unread_beside(errors)}"
         case "extra_forbidden":
-            return f"key {key!r}: value {_shown(first['input'])}: nothing reads it; expected no such key"
+            where = f" in [{table}]" if table else ""
+            expected = _place(model, name) or _one_of(model, table)
+            return f"key {key!r}: value {_quoted(first['input'])}: nothing reads it{where}; expected {expected}"
     # Where several types are accepted, each has a reason of its own.
-    reasons = dict.fromkeys(_reason(other) for other in errors if _dotted(other["loc"], prefix) == key)
-    if first["input"] is None:  # TOML has no None: a check found that something is not there
-        return f"key {key!r}: {', or '.join(reasons)}"
-    return f"key {key or 'study'!r}: value {_shown(first['input'])}: {', or '.join(reasons)}"
+    reason, *others = dict.fromkeys(_reason(other) for other in errors if _dotted(other["loc"], prefix) == key)
+    why = ", or ".join([reason, *(other.removeprefix("expected ") for other in others)])
+    # TOML has no None: a check found that something is not there. A check of a whole table names the key itself.
+    if first["input"] is None or (isinstance(first["input"], Mapping) and first["type"] == "value_error"):
+        return f"key {key!r}: {why}"
+    return f"key {key or 'study'!r}: value {_quoted(first['input'])}: {why}"
+
+
+def _tables(model: type[Table]) -> dict[str, dict[str, bool]]:
+    """Of each table of a study: its keys, and whether each is required."""
+    kinds = {name: field.annotation for name, field in model.model_fields.items()} | {"montecarlo": MonteCarlo}
+    return {
+        name: {key: field.is_required() for key, field in kind.model_fields.items()}
+        for name, kind in kinds.items()
+        if isinstance(kind, type) and issubclass(kind, BaseModel)
+    }
+
+
+def _needs(model: type[Table], table: str) -> str:
+    required = [key for key, needed in _tables(model).get(table, {}).items() if needed]
+    return f" with {', '.join(required)}" if required else ""
+
+
+def _place(model: type[Table], key: str) -> str:
+    """Where a key would be read, if in one table only: a heading is easily forgotten."""
+    homes = [table for table, keys in _tables(model).items() if key in keys]
+    return f"it below [{homes[0]}]" if len(homes) == 1 else ""
+
+
+def _one_of(model: type[Table], table: str) -> str:
+    keys = _tables(model).get(table)
+    return f"only {', '.join(keys)}" if keys else "no such key"
 
 
 def _unread_beside(errors: list[ErrorDetails]) -> str:
@@ -263,18 +294,37 @@ def _reason(error: ErrorDetails) -> str:
             return f"expected at most {context['max_length']} entries"
         case "model_type" | "model_attributes_type" | "dict_type":
             return "expected a table"
+        case "int_type" | "int_parsing" | "int_from_float":
+            return "expected an integer"
+        case "greater_than_equal":
+            return f"expected a number of at least {context['ge']}"
+        case "less_than_equal":
+            return f"expected a number of at most {context['le']}"
     return error["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
 
 
 def _found(document: Mapping[str, Any], key: str) -> str:
-    return f"value {_shown(document[key])}" if key in document else "is missing"
+    return f"value {_quoted(document[key])}" if key in document else "is missing"
+
+
+def _quoted(value: Any) -> str:
+    """As in the study file: text in quotes."""
+    if isinstance(value, list | tuple):
+        return _cut("[" + ", ".join(map(_quoted, value)) + "]")
+    if isinstance(value, str):
+        return _cut(json.dumps(value, ensure_ascii=not value.isprintable()))
+    return _shown(value)
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(_shown(v) for v in value) + "]"
+        return _cut("[" + ", ".join(_shown(v) for v in value) + "]")
     try:
         text = value if isinstance(value, str) and value.isprintable() else repr(value)
     except ValueError:  # Python writes no integer of thousands of digits
         text = "an integer of thousands of digits"
+    return _cut(text)
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= 120 else text[:117] + "..."

@@ -124,6 +124,49 @@ def test_a_missing_key_is_named(study_document, key):
     assert f"key '{key}': is missing" in message(without(study_document, key))
 
 
+@pytest.mark.parametrize(
+    ("table", "keys"),
+    [
+        ("network", "activation"),
+        ("sizes", "width_ratio, sample_ratio, width"),
+        ("training", "batches, alpha, scale"),
+    ],
+)
+def test_a_missing_table_is_named_with_the_keys_that_it_needs(study_document, table, keys):
+    assert message(without(study_document, table)).endswith(f"is missing; expected a table [{table}] with {keys}")
+
+
+def test_keys_below_the_wrong_heading_are_told_theirs(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text(TOML.replace("[sizes]\n", ""), encoding="utf-8")
+    with pytest.raises(BadInput, match=r"key 'data.width_ratio': .*\[data\]; expected it below \[sizes\]"):
+        read(path)
+
+
+LAW = {
+    "schema": 1,
+    "observable": "law",
+    "law": {"family": "generalized-marchenko-pastur", "ratio": 0.2, "atoms": [1, 5], "weights": [0.5, 0.5]},
+}
+
+
+def test_a_key_that_a_law_needs_is_named_without_the_whole_table():
+    found = message(without(copy.deepcopy(LAW), "law.weights"))
+    needs = "expected ratio, atoms, weights with family 'generalized-marchenko-pastur'"
+    assert found == f"key 'law.weights': is missing; {needs}"
+
+
+def test_a_key_that_a_law_does_not_read_is_named_without_the_whole_table():
+    found = message(changed(copy.deepcopy(LAW), "law.variance", 3))
+    assert found.startswith("key 'law.variance': nothing reads it: expected only ratio, atoms, weights, spikes with")
+
+
+def test_a_key_of_a_part_of_a_law_is_named_with_the_part():
+    parts = {"first": {"family": "semicircle"}, "second": {"family": "marchenko-pastur"}}
+    found = message(LAW | {"law": {"family": "free-sum"} | parts})
+    assert found == "key 'law.second.ratio': is missing; expected ratio with family 'marchenko-pastur'"
+
+
 def test_a_mistyped_key_is_named_beside_the_missing_one(study_document):
     network = study_document["network"]
     network["activaton"] = network.pop("activation")
@@ -161,10 +204,10 @@ def test_text_without_quotes(tmp_path):
         ("data.noise", -1, "expected a number in"),
         ("data.noise", math.nan, "a finite one"),
         ("data.noise", True, "expected a rational number"),
-        ("sizes.width", 0, "greater than or equal to 2"),
+        ("sizes.width", 0, "expected a number of at least 2, or 'limit'"),
         ("sizes.width", 2.5, "'limit'"),
         ("sizes.width", "Limit", "'limit'"),
-        ("sizes.width", 10**20, "less than or equal to"),
+        ("sizes.width", 10**20, "at most"),
         ("sizes.width", [], "a list that is not empty"),
         ("sizes.width_ratio", -1, "expected a number in (0, "),
         ("sizes.width_ratio", 0, "expected a number in (0, "),
@@ -180,13 +223,18 @@ def test_text_without_quotes(tmp_path):
         ("training.scale", [1], "expected one a step"),
         ("training.scale.1", -2, "expected a number in (0, "),
         ("training.batches", "both", "expected 'reused' or 'independent'"),
-        ("theory.tolerance", 0, "greater than or equal to"),
+        ("theory.tolerance", 0, "a number of at least"),
         ("theory.tolerance", math.nan, "expected"),
-        ("theory.digits", 0, "greater than or equal to 1"),
-        ("montecarlo.trials", 1, "greater than or equal to 2"),
-        ("montecarlo.trials", "8", "valid integer"),
-        ("montecarlo.seed", -1, "greater than or equal to 0"),
-        ("training.momentum", 0.9, "nothing reads it"),
+        ("theory.digits", 0, "at least 1"),
+        ("montecarlo.trials", 1, "at least 2"),
+        ("montecarlo.trials", "8", 'value "8": expected an integer'),
+        ("montecarlo.seed", -1, "at least 0"),
+        ("sizes.width", "300", "value \"300\": expected an integer, or 'limit'"),
+        ("training.momentum", 0.9, "nothing reads it in [training]; expected only batches, loss, alpha, scale"),
+        ("training.width", 200, "nothing reads it in [training]; expected it below [sizes]"),
+        ("training.trials", 8, "expected it below [montecarlo]"),
+        ("montecarlo.trails", 8, "expected only trials, seed"),
+        ("noise", 0.1, "nothing reads it in a weights study; expected it below [data]"),
         ("kernel", {}, "nothing reads it"),
     ],
 )

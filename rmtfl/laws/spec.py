@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from rmtfl.errors import KeyOfTable
 from rmtfl.setup import LinkText
 
 Simple = Literal["generalized-marchenko-pastur", "marchenko-pastur", "semicircle"]
@@ -74,9 +75,10 @@ def _check_keys(table: BaseModel) -> None:
     for key in sorted({key for needed, others in KEYS.values() for key in (*needed, *others)}):
         given = getattr(table, key, None) not in (None, ())
         if given and key not in reads:
-            raise ValueError(f"key {key!r} is not read by family {family!r}, which reads {', '.join(reads)}")
+            others = f"only {', '.join(reads)}" if reads else "no key of its own"
+            raise KeyOfTable(key, f"nothing reads it: expected {others} with family {family!r}")
         if not given and key in needs:
-            raise ValueError(f"key {key!r} is missing: family {family!r} needs {', '.join(needs)}")
+            raise KeyOfTable(key, f"is missing; expected {', '.join(needs)} with family {family!r}")
 
 
 class Part(BaseModel):
