@@ -257,7 +257,7 @@ def compare(
         typer.Option(
             "--spectrum",
             metavar="FILE",
-            help="Singular values, eigenvalues or a matrix: .npy, .npz (one array a draw) or .csv.",
+            help="Singular values, eigenvalues, a matrix or a stack: .npy, .npz (one array a draw) or .csv.",
             show_default=False,
         ),
     ],
@@ -284,11 +284,11 @@ def compare(
 
         save(study.kind.function("figure")(results, trials), picture)
         _remark(f"wrote {picture}")
-    if results.one_draw_margin is not None:
-        _remark(
-            f"one draw is judged on a bound of its scatter: a gap of up to {results.one_draw_margin:.0%} agrees; "
-            "several draws are judged on their own"
-        )
+    if results.largest_margin is not None:
+        scatter = "one draw is judged on a bound of its scatter; several would be on their own"
+        if not results.one_draw:
+            scatter = "the draws are judged on their own scatter; more of them narrow what agrees"
+        _remark(f"a gap of up to {results.largest_margin:.0%} agrees: {scatter}")
     _verdict(results, as_json)
 
 
@@ -374,8 +374,10 @@ def _verdict(results: Results, as_json: bool) -> None:
         diagnostics = diagnostics_sheet(results)
         if diagnostics.rows:
             show(diagnostics, diagnostics.caption)
-    if results.caution and any(row.row.inputs.get("theory.bulk") == "rigid" for row in results.rows):
-        _remark('theory.bulk = "deformed", for one step or two, predicts the bulk with the update\'s own noise')
+    if as_json:
+        for text in (results.caution, results.hint):
+            if text:
+                _remark(text)
     if not results.judged:
         _remark("no outlier is predicted, so that nothing was judged")
     if not results.agree:

@@ -19,7 +19,11 @@ from typing import Any, Literal
 
 from rmtfl.study import SCHEMA, Row, Study
 
-COUNT = "outliers observed"  # the quantity that counts values outside the bulk
+COUNT = "outliers observed"  # the quantity that counts values outside the bulk ...
+AT_LEAST = f"{COUNT}, at least"  # ... where every value that a draw has kept is outside
+BULK_EDGE = "bulk edge"  # the quantity that is the largest value of a bulk that is not judged
+MISCOUNT = 0.5  # values outside the bulk, in the mean, that a number may be off before a reader is told
+DEFORMED_STEPS = 2  # of training, that a deformed bulk is offered for
 FAMILY_LEVEL = 0.05  # probability that a study on correct theory is found to disagree anywhere
 
 Verdict = Literal["agrees", "disagrees", "not judged"]
@@ -125,6 +129,40 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Miscount:
+    """A number of values outside the bulk that is not the predicted one, in a row where it is not judged.
+
+    Attributes:
+        predicted: how many were predicted.
+        observed: the mean over draws.
+        at_least: whether a draw may have more of them than were kept.
+        edge: of the predicted bulk.
+        top: the mean of the largest value that no predicted outlier accounts for.
+        draws: how many there are.
+        rigid: whether the bulk is that of the untrained weights.
+    """
+
+    predicted: int
+    observed: float
+    at_least: bool
+    edge: float | None
+    top: float | None
+    draws: int
+    rigid: bool
+
+    @property
+    def excess(self) -> bool:
+        """Whether there are more than predicted."""
+        return self.observed > self.predicted
+
+    @property
+    def shown(self) -> tuple[str, str]:
+        """The observed number and the predicted one, for a reader."""
+        observed = f"{self.observed:.3g}{' or more' if self.at_least else ''}"
+        return observed, f"{self.predicted} {'is' if self.predicted == 1 else 'are'} predicted"
+
+
+@dataclass(frozen=True)
 class RowResult:
     """One row of a study: its inputs, its prediction and what came of comparing it.
 
@@ -139,6 +177,24 @@ class RowResult:
     prediction: Mapping[str, Any]
     comparisons: tuple[Comparison, ...]
     findings: tuple[Finding, ...] = ()
+
+    @property
+    def miscount(self) -> Miscount | None:
+        """How the number of values outside the bulk is off, where it is and nothing judges it."""
+        named = {comparison.name: comparison for comparison in self.comparisons}
+        count = named.get(AT_LEAST) or named.get(COUNT)
+        if count is None or count.judged or count.mean is None or abs(count.mean - count.prediction) <= MISCOUNT:
+            return None
+        edge = named.get(BULK_EDGE)
+        return Miscount(
+            predicted=int(count.prediction),
+            observed=count.mean,
+            at_least=count.name == AT_LEAST,
+            edge=edge.prediction if edge else None,
+            top=edge.mean if edge else None,
+            draws=count.trials,
+            rigid=self.row.inputs.get("theory.bulk") == "rigid",
+        )
 
     @property
     def verdict(self) -> Verdict:
@@ -160,6 +216,7 @@ class Results:
         judged: the number of judged comparisons, which the family level is divided by.
         findings: what is shown of the study as a whole.
         device: the kind that the trials ran on, where a store says so.
+        hint: what a user's own spectrum looks like, where that is not what it was taken for.
     """
 
     title: str
@@ -168,6 +225,7 @@ class Results:
     judged: int
     findings: tuple[Finding, ...] = ()
     device: str | None = None
+    hint: str | None = None
 
     @property
     def agree(self) -> bool:
@@ -175,29 +233,46 @@ class Results:
         return all(row.verdict != "disagrees" for row in self.rows)
 
     @property
-    def one_draw_margin(self) -> float | None:
-        """The largest relative gap that agrees, where every judged number is of a single draw; else None."""
-        judged = [c for row in self.rows for c in row.comparisons if c.verdict != "not judged" and c.margin is not None]
-        if not judged or any(comparison.trials > 1 for comparison in judged):
-            return None
-        return max(((c.margin or 0.0) / abs(c.prediction) for c in judged if c.prediction), default=None)
+    def one_draw(self) -> bool:
+        """Whether every judged number is of a single draw."""
+        return bool(self._judged) and all(comparison.trials == 1 for comparison in self._judged)
+
+    @property
+    def largest_margin(self) -> float | None:
+        """The largest gap that agrees, relative to its prediction; None where nothing but a count is judged."""
+        places = [c for c in self._judged if c.prediction and c.name not in (COUNT, AT_LEAST)]
+        return max(((c.margin or 0.0) / abs(c.prediction) for c in places), default=None)
+
+    @property
+    def _judged(self) -> list[Comparison]:
+        return [c for row in self.rows for c in row.comparisons if c.verdict != "not judged"]
 
     @property
     def caution(self) -> str | None:
-        """What a reader must know beside the verdict: rows whose observed count is not the predicted one, unjudged."""
-        counts = [
-            comparison
-            for row in self.rows
-            for comparison in row.comparisons
-            if comparison.name.startswith(COUNT) and not comparison.judged and comparison.mean is not None
-        ]
-        differing = sum(abs(count.mean - count.prediction) > 0.5 for count in counts if count.mean is not None)
-        if not differing:
+        """What a reader must know beside the verdict: an unjudged number of outliers that is not the predicted one."""
+        counted = [row for row in self.rows if any(c.name in (COUNT, AT_LEAST) and c.trials for c in row.comparisons)]
+        off = [(row, miscount) for row in counted if (miscount := row.miscount) is not None]
+        if not off:
             return None
-        return (
-            f"not judged: in {differing} of {len(counts)} rows the number of values outside the bulk is not the "
-            "predicted one; there the update's own noise deforms the bulk, which a rigid one leaves out"
-        )
+        worst = max((miscount for _, miscount in off), key=lambda found: abs(found.observed - found.predicted))
+        observed, predicted = worst.shown
+        if len(counted) == 1:
+            values = "value" if observed == "1" else "values"
+            text = f"not judged: {observed} {values} beyond the edge of the bulk where {predicted}"
+            if worst.excess and worst.edge is not None and worst.top is not None:
+                text += f", the first that is not predicted at {worst.top:.4g} (edge {worst.edge:.4g})"
+        else:
+            text = (
+                f"not judged: in {len(off)} of {len(counted)} rows the number of values beyond the edge of the bulk "
+                f"is not the predicted one (at worst {observed} where {predicted})"
+            )
+        if not worst.excess:
+            return f"{text}: what is predicted near the edge is not seen outside the bulk"
+        matrices = "these matrices" if len(counted) > 1 or worst.draws > 1 else "this matrix"
+        bulk = "rigid bulk" if worst.rigid else "bulk"
+        text += f": the {bulk} does not describe {matrices}"
+        deformable = [row for row, miscount in off if miscount.rigid and _steps(row) <= DEFORMED_STEPS]
+        return f'{text}; try theory.bulk = "deformed"' if deformable else text
 
     def as_json(self) -> dict[str, Any]:
         """The document of `validate --json`."""
@@ -207,6 +282,8 @@ class Results:
             "title": self.title,
             "agreement": self.agree,
             "judged": self.judged,
+            "caution": self.caution,
+            "hint": self.hint,
             "family_level": FAMILY_LEVEL,
             "device": self.device,
             "rows": [
@@ -214,6 +291,7 @@ class Results:
                     "inputs": dict(result.row.inputs),
                     "prediction": dict(result.prediction),
                     "verdict": result.verdict,
+                    "miscount": asdict(result.miscount) if result.miscount else None,
                     "comparisons": [asdict(comparison) for comparison in result.comparisons],
                     "shown": [finding.as_json() for finding in result.findings],
                 }
@@ -221,6 +299,10 @@ class Results:
             ],
             "shown": [finding.as_json() for finding in self.findings],
         }
+
+
+def _steps(result: RowResult) -> int:
+    return len(result.row.inputs.get("training.alpha", ()))
 
 
 def compare_rows(study: Study, rows: Sequence[tuple[Row, Mapping[str, Any], Mapping[str, Any]]]) -> Results:

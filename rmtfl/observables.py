@@ -13,7 +13,7 @@ modules that predict, simulate and draw need not know one another. What each fun
   rates(rows) those of a study, from its `rmtfl.compare.RowResult`s;
 - statement(setups) yields paragraphs of text: what a study claims;
 - draw(arrays, setup, eigenvalues) turns a user's arrays into trials; a matrix belongs to a row whose setup has its
-  shape as `matrix_shape`;
+  shape as `matrix_shape`; hint(arrays, setup, prediction, eigenvalues) says what else they look like, or None;
 - figure(results, trials, page) returns a matplotlib figure of a whole study, for a screen or for print.
 """
 
@@ -39,6 +39,7 @@ Role = Literal[
     "summary",
     "statement",
     "draw",
+    "hint",
     "figure",
 ]
 
@@ -61,6 +62,7 @@ class Observable:
         summary: the prediction as a table.
         statement: what is claimed, in words.
         draw: a user's own arrays as trials.
+        hint: what these look like, if not what they were taken for.
         figure: the picture of a study.
     """
 
@@ -78,6 +80,7 @@ class Observable:
     rates: str | None = None
     statement: str | None = None
     draw: str | None = None
+    hint: str | None = None
     figure: str | None = None
 
     def row_model(self) -> type[Table]:
@@ -135,7 +138,8 @@ _ALL = (
         diagnostics="rmtfl.weights.diagnostics:diagnostics",
         rates="rmtfl.weights.diagnostics:rates",
         statement="rmtfl.weights.statement:statement",
-        draw="rmtfl.weights.compare:draw",
+        draw="rmtfl.weights.own:draw",
+        hint="rmtfl.weights.own:hint",
         figure="rmtfl.figures.weights:weights_figure",
     ),
     Observable(

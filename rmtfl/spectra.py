@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,15 @@ from numpy.typing import NDArray
 
 from rmtfl.errors import BadInput
 
-ACCEPTED = "singular values or eigenvalues (one dimension), or a matrix (two), as .npy, .npz (one array a draw) or .csv"
+ACCEPTED = (
+    "singular values or eigenvalues (one dimension), a matrix (two) or a stack of matrices (three, the first counts "
+    "draws), as .npy, .npz (one array a draw, all of one shape) or .csv"
+)
+MOST_DIMENSIONS = 3
 
 
 def read_arrays(path: Path) -> list[NDArray[np.float64]]:
-    """The real, finite arrays of one or two dimensions in a file: each is one draw.
+    """The real, finite arrays of one or two dimensions in a file: each is one draw, and all have one shape.
 
     Raises:
         BadInput: for a file or an array that cannot be used; the message names the file. Nothing is unpickled.
@@ -28,22 +34,46 @@ def read_arrays(path: Path) -> list[NDArray[np.float64]]:
         arrays = reader(path)
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror or error}); expected {ACCEPTED}") from None
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    except MemoryError:
+        raise BadInput(f"{path}: does not fit into memory; expected {ACCEPTED}") from None
+    except (ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise BadInput(f"{path}: is not a numeric {path.suffix} file ({error}); expected {ACCEPTED}") from None
     if not arrays:
         raise BadInput(f"{path}: holds no array; expected {ACCEPTED}")
-    return [_checked(f"{path}: {name}", array) for name, array in arrays.items()]
+    return _draws((f"{path}: {name}", array) for name, array in arrays.items())
 
 
 def as_arrays(spectrum: Any) -> list[NDArray[np.float64]]:
     """An array, or each of a list or tuple of arrays, of any library that numpy can read, as `read_arrays` does.
 
     Raises:
-        BadInput: for anything that is no array of real, finite numbers of one or two dimensions.
+        BadInput: for anything that is no array of real, finite numbers of one to three dimensions, or arrays of several
+            shapes.
     """
     several = isinstance(spectrum, list | tuple) and any(np.ndim(_detached(entry)) for entry in spectrum)
     arrays = spectrum if several else [spectrum]
-    return [_checked(f"array {index}", _numpy_array(array)) for index, array in enumerate(arrays, 1)]
+    return _draws((f"array {index}", _numpy_array(array)) for index, array in enumerate(arrays, 1))
+
+
+def _draws(named: Iterable[tuple[str, Any]]) -> list[NDArray[np.float64]]:
+    """Arrays one a draw, stacks taken apart.
+
+    Raises:
+        BadInput: for an array that cannot be used, or one of another shape than the first.
+    """
+    draws: list[NDArray[np.float64]] = []
+    first = ""
+    for name, array in named:
+        found = _checked(name, array)
+        matrices = list(found) if found.ndim == MOST_DIMENSIONS else [found]
+        if draws and matrices[0].shape != draws[0].shape:
+            raise BadInput(
+                f"{name} has shape {matrices[0].shape} where {first} has {draws[0].shape}: several arrays are draws of "
+                f"one setting, of one shape; expected {ACCEPTED}"
+            )
+        first = first or name
+        draws += matrices
+    return draws
 
 
 def _detached(array: Any) -> Any:
@@ -82,11 +112,15 @@ def _csv(path: Path) -> dict[str, NDArray[Any]]:
     return {"the table": table.ravel() if 1 in table.shape else table}
 
 
-def _checked(name: str, array: NDArray[Any]) -> NDArray[np.float64]:
+def _checked(name: str, array: Any) -> NDArray[np.float64]:
+    if not isinstance(array, np.ndarray):  # what an archive holds beside arrays
+        raise BadInput(f"{name} is no array; expected {ACCEPTED}")
     if array.dtype.kind not in "iuf":
         raise BadInput(f"{name} holds {array.dtype}, not real numbers; expected {ACCEPTED}")
-    if array.ndim not in (1, 2) or array.size == 0:
+    if not 1 <= array.ndim <= MOST_DIMENSIONS or array.size == 0:
         raise BadInput(f"{name} has shape {array.shape}; expected {ACCEPTED}")
-    if not np.isfinite(array).all():
+    with np.errstate(over="ignore"):  # of numbers longer than doubles
+        doubles = np.asarray(array, dtype=np.float64)
+    if not np.isfinite(doubles).all():
         raise BadInput(f"{name} holds NaN or infinity; expected {ACCEPTED}")
-    return np.asarray(array, dtype=np.float64)
+    return doubles

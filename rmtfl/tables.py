@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from decimal import Context, Decimal
 from typing import Any, Literal
 
-from rmtfl.compare import FAMILY_LEVEL, Comparison, Results
+from rmtfl.compare import AT_LEAST, FAMILY_LEVEL, Comparison, Results
 
 Format = Literal["latex", "markdown", "csv"]
 
@@ -189,20 +189,29 @@ def diagnostics_sheet(results: Results) -> Sheet:
 
 
 def _verdict_notes(results: Results) -> tuple[str, ...]:
+    beside = [text for text in (results.caution, results.hint) if text]
     if not results.judged:
-        return ()
+        simulated = any(comparison.trials for row in results.rows for comparison in row.comparisons)
+        return ("; ".join(["nothing was judged", *beside]),) if simulated else ()
     failed = sum(comparison.verdict == "disagrees" for row in results.rows for comparison in row.comparisons)
-    found = f"{failed} disagree" if failed else "all agree"
-    caution = (results.caution,) if results.caution else ()
-    simulated, scatter = "mean ± standard error", "a Student quantile of the standard error"
-    if results.one_draw_margin is not None:
-        simulated, scatter = "one draw ± a bound on its scatter", "the normal quantile of that bound"
+    found = f"{failed} disagree" if failed else "all of these agree" if beside else "all agree"
+    scatter, simulated_as = "a Student quantile of the standard error", "mean ± standard error"
+    if results.one_draw:
+        simulated_as, scatter = "one draw ± a bound on its scatter", "the normal quantile of that bound"
+    verdict = f"{results.judged} numbers judged together at the {FAMILY_LEVEL:.0%} level: {found}"
     return (
-        f"{results.judged} numbers judged together at the {FAMILY_LEVEL:.0%} level: {found}",
-        *caution,
-        f"simulated is {simulated}; a number agrees when its gap is at most {scatter}, plus the allowance, plus the "
+        "; ".join([verdict, *beside]),
+        f"simulated is {simulated_as}; a number agrees when its gap is at most {scatter}, plus the allowance, plus the "
         "numerical error",
+        *_kept(results),
     )
+
+
+def _kept(results: Results) -> tuple[str, ...]:
+    """What is not known of a count where every value that was kept is outside the bulk."""
+    if not any(comparison.name == AT_LEAST for row in results.rows for comparison in row.comparisons):
+        return ()
+    return ("at least: all of the largest values that are kept of a draw are outside the bulk; there may be more",)
 
 
 def _line(comparison: Comparison) -> tuple[str | Measured, ...]:

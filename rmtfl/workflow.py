@@ -150,13 +150,15 @@ def compare_spectrum(
         study: a study, or the path of its file.
         spectrum: singular values (one dimension) or weights (N × d, w_i ~ N(0, I/d) before training), for a study of
             kernel matrices eigenvalues of the n × n matrix over n, or the matrix k(x_i, x_j); as anything that
-            `numpy.asarray` takes; PyTorch tensors are detached and moved. A list or tuple of such arrays holds one a
-            draw: several draws are judged on their own standard error, a single one on a bound of its spread.
+            `numpy.asarray` takes; PyTorch tensors are detached and moved. A list or tuple of such arrays, of one shape,
+            holds one a draw, and so does a stack of matrices (k × N × d): several draws are judged on their own
+            standard error, a single one on a bound of its spread.
         row: which row of the study, counted from 1; may be left out where only one fits.
         eigenvalues: whether one-dimensional arrays hold eigenvalues of W W^T or W^T W instead.
 
     Returns:
-        the results of that row: `agree` is the verdict, `rows[0].comparisons` the numbers.
+        the results of that row: `agree` is the verdict, `caution` what it leaves unjudged and looks wrong, `hint` what
+        else the arrays look like, `rows[0].comparisons` the numbers.
 
     Raises:
         BadInput: for a study or an array that cannot be used, or a row that is missing or not certain.
@@ -193,7 +195,10 @@ def compare_arrays(
     row = _chosen(study, [array.shape for array in arrays], number)
     trials = draw(arrays, row.setup, eigenvalues)
     (document,) = predict_rows(replace(study, rows=(row,)))
-    return compare_rows(study, [(row, document, trials)]), [trials]
+    results = compare_rows(study, [(row, document, trials)])
+    if study.kind.offers("hint"):
+        results = replace(results, hint=study.kind.function("hint")(arrays, row.setup, document, eigenvalues))
+    return results, [trials]
 
 
 def _chosen(study: Study, shapes: Sequence[tuple[int, ...]], number: int | None) -> Row:
@@ -214,7 +219,11 @@ def _chosen(study: Study, shapes: Sequence[tuple[int, ...]], number: int | None)
         return fitting[0][1]
     listed = fitting or [(index, row) for index, row in enumerate(study.rows, 1)]
     rows = "; ".join(f"{index}: {row.label or 'the only row'}" for index, row in listed[:20])
-    problem = "is needed, as more than one row fits" if fitting else "no row has the sizes of the matrix"
+    problem = "is needed, as more than one row fits"
+    if not fitting:
+        problem = f"no row has the sizes of the matrix, {' and '.join(map(str, sorted(sizes)))}"
+        if any(row.setup.matrix_shape[::-1] in sizes for row in study.simulable):
+            problem += " (transposed it would fit: W is N × d)"
     raise BadInput(f"--row: {problem}; the rows are {rows}")
 
 

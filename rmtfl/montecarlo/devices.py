@@ -27,6 +27,7 @@ HANDED_OVER = 2**22  # numbers drawn at once for another device: 32 MiB of memor
 
 KINDS = ("numpy:cpu", "torch:cpu", "torch:cuda", "cupy:cuda")
 LIBRARIES = {"cpu": "numpy", "cuda": "torch"}  # where a name says none
+INSTALLED_BY = {"torch": 'pip install "rmtfl[torch]"', "cupy": "CuPy's own instructions"}
 
 _NAME = re.compile(r"(?:(?P<library>numpy|torch|cupy):)?(?P<sort>cpu|cuda)(?::(?P<number>\d{1,3}))?")
 
@@ -116,7 +117,10 @@ def open_device(name: str) -> Device:
     try:
         xp = import_module(f"array_api_compat.{library}")
     except ImportError:
-        raise BadInput(f"key 'device': value {name}: needs {library}, which is not installed; expected cpu") from None
+        raise BadInput(
+            f"key 'device': value {name}: needs {library}, which is not installed ({INSTALLED_BY[library]} adds it); "
+            "expected cpu"
+        ) from None
     if sort == "cpu":
         return Device(found, xp, "cpu")
     count = _gpus(library)

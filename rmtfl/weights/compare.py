@@ -18,14 +18,13 @@ judged as well, and the allowances are what remains at N of 500 and more (valida
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rmtfl.compare import COUNT, Quantity
-from rmtfl.errors import BadInput
+from rmtfl.compare import AT_LEAST, BULK_EDGE, COUNT, Quantity
 from rmtfl.gaussian import expectation
 from rmtfl.outliers import RigidBulk
 from rmtfl.setup import Setup
@@ -124,12 +123,12 @@ def _bulk(setup: Setup, prediction: Mapping[str, Any], trials: Draws) -> Iterato
         error = float(prediction["bulk"].get("error", 0.0))  # stores of before have none
         yield Quantity("top of the bulk", top, error, highest, relative * top, reason, judged=True)
     else:
-        yield Quantity("bulk edge", float(prediction["bulk"]["upper"]), 0.0, highest)
+        yield Quantity(BULK_EDGE, float(prediction["bulk"]["upper"]), 0.0, highest)
     edge = count_edge(setup, prediction)
     values = np.asarray(trials.get("singular_values", np.empty((0, 0))))
     observed = (values > edge).sum(axis=1)
-    capped = bool(np.any(observed == values.shape[1])) and values.shape[1] < _rank(setup)
-    name = f"{COUNT}, at least" if capped else COUNT
+    capped = bool(np.any(observed == values.shape[1])) and values.shape[1] < rank(setup)
+    name = AT_LEAST if capped else COUNT
     counts = tuple(observed.astype(float).tolist())
     if not deformed:
         yield Quantity(name, float(count), 0.0, counts)
@@ -155,10 +154,10 @@ def label_kurtosis(setup: Setup) -> float:
 
 def count_edge(setup: Setup, prediction: Mapping[str, Any]) -> float:
     """Above this a singular value counts as an outlier: the edge, and the room the top of the bulk fluctuates in."""
-    return float(prediction["bulk"]["upper"]) * (1.0 + EDGE_MARGIN * math.pow(_rank(setup), -2 / 3))
+    return float(prediction["bulk"]["upper"]) * (1.0 + EDGE_MARGIN * math.pow(rank(setup), -2 / 3))
 
 
-def _rank(setup: Setup) -> int:
+def rank(setup: Setup) -> int:
     """The number of singular values of the weights."""
     return min(int(setup.sizes.width), setup.sizes.dimension)
 
@@ -203,52 +202,6 @@ def leading_locations(prediction: Mapping[str, Any], psi: float) -> list[float]:
     """Where the leading-order strengths would put outliers; those below the threshold put none."""
     bulk = RigidBulk(psi)
     return [bulk.location(strength) for strength in prediction["leading"] if strength > bulk.threshold]
-
-
-def draw(arrays: Sequence[NDArray[Any]], setup: Setup, eigenvalues: bool = False) -> dict[str, NDArray[np.float64]]:
-    """A user's weight matrices or spectra as trials, one a draw.
-
-    Args:
-        arrays: each of one dimension (singular values in any order) or two (a matrix of shape N × d, w_i ~ N(0, I/d)).
-        setup: the row they belong to.
-        eigenvalues: whether those of one dimension hold eigenvalues of W W^T or W^T W instead.
-
-    Returns:
-        'singular_values' of shape (draws, values), descending: as many as the shortest list has; 'spectrum' is the
-        same where that is all of them.
-
-    Raises:
-        BadInput: for a matrix of another shape, or anything that is no spectrum.
-    """
-    shape = (int(setup.sizes.width), setup.sizes.dimension)
-    spectra = []
-    for array in arrays:
-        if array.ndim == 2 and array.shape != shape:
-            raise BadInput(f"a matrix of shape {array.shape}; expected (N, d) = {shape}")
-        if array.ndim == 2:
-            values = np.linalg.svd(array, compute_uv=False)
-        else:
-            values = np.sort(_square_roots(array, setup) if eigenvalues else array)[::-1]
-        if values[-1] < 0:
-            raise BadInput(f"a singular value of {values[-1]:g}; expected none below 0")
-        if len(values) > _rank(setup):
-            raise BadInput(f"{len(values)} singular values; expected at most min(N, d) = {_rank(setup)}")
-        spectra.append(values)
-    shortest = min(len(values) for values in spectra)
-    trials = {"singular_values": np.array([values[:shortest] for values in spectra])}
-    if shortest == _rank(setup):
-        trials["spectrum"] = trials["singular_values"]
-    return trials
-
-
-def _square_roots(eigenvalues: NDArray[Any], setup: Setup) -> NDArray[np.float64]:
-    """Singular values from the eigenvalues of either Gram matrix, without the null space of the larger one."""
-    if len(eigenvalues) == max(int(setup.sizes.width), setup.sizes.dimension):
-        eigenvalues = np.sort(eigenvalues)[-_rank(setup) :]
-    rounding = len(eigenvalues) * np.finfo(np.float32).eps * np.abs(eigenvalues).max()
-    if eigenvalues.min() < -rounding:
-        raise BadInput(f"an eigenvalue of {eigenvalues.min():g}; expected none below 0")
-    return np.asarray(np.sqrt(np.maximum(eigenvalues, 0.0)))
 
 
 def _nth(trials: Draws, key: str, index: int) -> tuple[float, ...]:

@@ -18,7 +18,7 @@ from rmtfl.compare import Comparison, Finding, RowResult
 from rmtfl.setup import Setup
 from rmtfl.statistics import binomial_interval, fit_power_law, kolmogorov_distance, noise_distance, top_of_noise
 from rmtfl.weights.bulk import bulk_law, rigid_law
-from rmtfl.weights.compare import count_edge
+from rmtfl.weights.compare import count_edge, rank
 
 Draws = Mapping[str, NDArray[np.float64]]
 
@@ -38,7 +38,7 @@ def diagnostics(setup: Setup, prediction: Mapping[str, Any], trials: Draws) -> I
     above = (edge - noise.mean) / noise.sd
     yield Finding(
         "top of noise",
-        f"{noise.mean:.4f} ± {noise.sd:.4f}, counted from +{above:.1f} sd",
+        f"largest value {noise.mean:.4f} ± {noise.sd:.4f}; outliers are counted above {edge:.4f}",
         {**asdict(noise), "counted_above": edge, "counted_above_in_sd": above},
     )
     yield from _bulk(setup, prediction, trials)
@@ -48,7 +48,7 @@ def _counts(setup: Setup, prediction: Mapping[str, Any], trials: Draws) -> Itera
     edge, predicted = count_edge(setup, prediction), int(prediction["count"])
     values = np.asarray(trials["singular_values"])
     observed = (values > edge).sum(axis=1).tolist()
-    whole = values.shape[1] == _rank(setup)
+    whole = values.shape[1] == rank(setup)
 
     def shown(count: int) -> str:
         return f"{count}" if whole or count < values.shape[1] else f"{count} or more"
@@ -80,7 +80,7 @@ def _bulk(setup: Setup, prediction: Mapping[str, Any], trials: Draws) -> Iterato
     for name, law in laws.items():
         distance = float(np.mean([kolmogorov_distance(spectrum, law.cdf) for spectrum in inside]))
         yield Finding(name, f"{distance:.4f}", {"distance": distance, "spectra": len(inside)})
-    noise = noise_distance(_rank(setup))
+    noise = noise_distance(rank(setup))
     yield Finding("noise to its law", f"{noise.mean:.4f}, 95% below {noise.quantile:.4f}", asdict(noise))
 
 

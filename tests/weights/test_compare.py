@@ -8,7 +8,7 @@ import pytest
 from rmtfl.errors import BadInput
 from rmtfl.outliers import RigidBulk
 from rmtfl.study import from_document
-from rmtfl.weights import compare
+from rmtfl.weights import compare, own
 from rmtfl.weights.statistics import statistics
 
 
@@ -121,19 +121,19 @@ def test_the_spread_of_one_draw_grows_with_the_labels_tail(study_document, targe
 class TestDraw:
     def test_a_matrix_gives_its_singular_values(self, row):
         matrix = np.random.default_rng(0).normal(size=(60, 60))
-        trials = compare.draw([matrix], row.setup)
+        trials = own.draw([matrix], row.setup)
         np.testing.assert_allclose(trials["singular_values"], [np.linalg.svd(matrix, compute_uv=False)])
 
     def test_a_single_spectrum_is_judged_by_the_spread_of_one_draw(self, row, agreeing):
         prediction = agreeing.prediction(row)
         places = [outlier["location"] for outlier in prediction["outliers"]]
-        found = by_name(row, prediction, compare.draw([np.array([1.0, *places, 0.5])], row.setup))
+        found = by_name(row, prediction, own.draw([np.array([1.0, *places, 0.5])], row.setup))
         assert found["outlier 1"].sample == (places[0],)
         assert found["outlier 1"].judgeable
         assert "alignment 1" not in found
 
     def test_several_spectra_have_a_spread_of_their_own(self, row, agreeing):
-        trials = compare.draw([np.array([3.0, 1.0]), np.array([2.0, 3.1, 0.1])], row.setup)
+        trials = own.draw([np.array([3.0, 1.0]), np.array([2.0, 3.1, 0.1])], row.setup)
         assert trials["singular_values"].tolist() == [[3.0, 1.0], [3.1, 2.0]]
         found = by_name(row, agreeing.prediction(row), trials)
         assert found["outlier 1"].spread is None
@@ -148,4 +148,4 @@ class TestDraw:
     )
     def test_refusals(self, row, array, words):
         with pytest.raises(BadInput, match=words):
-            compare.draw([array], row.setup)
+            own.draw([array], row.setup)

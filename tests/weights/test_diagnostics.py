@@ -42,7 +42,7 @@ def test_what_is_counted_is_far_above_noise(study_document, agreeing):
     edge, noise = found.numbers["counted_above"], top_of_noise(60, 60)
     assert edge == pytest.approx(2 * (1 + EDGE_MARGIN * 60 ** (-2 / 3)))
     assert found.numbers["counted_above_in_sd"] == pytest.approx((edge - noise.mean) / noise.sd)
-    assert "sd" in found.text
+    assert found.text == f"largest value {noise.mean:.4f} ± {noise.sd:.4f}; outliers are counted above {edge:.4f}"
 
 
 def test_counts_that_fill_the_values_kept_are_lower_bounds(study_document, agreeing):
