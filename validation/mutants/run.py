@@ -4,9 +4,10 @@ Each sum or difference in the formula modules loses one of its terms, one at a t
 against it until one fails. Indices, sizes, and the estimates of numerical error are left alone: they are no formulas.
 A mutated module is never written to disk; each test run is a process of its own that is forked from this one.
 
-    python validation/mutants/run.py [--sample 12] [--only rmtfl.kernel.duals] [--workers 2]
+    python validation/mutants/run.py [--sample 3] [--only rmtfl.kernel.duals] [--workers 2]
 
-`--sample` takes that many mutants of each module, drawn from a fixed seed; 0 takes all. An hour on two cores at 12.
+`--sample` takes that many mutants of each module, drawn from a fixed seed; 0 takes all. An hour on two cores at 3.
+What was found is kept in record.json: `--only` replaces what is recorded of a module, and writes the table again.
 """
 
 from __future__ import annotations
@@ -17,39 +18,81 @@ import contextlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import json
 import os
 import random
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 ROOT = Path(__file__).parents[2]
 UNCHANGED = -1  # the number of a mutant that is none, which the tests must pass
-TIMEOUT = 1200  # seconds; a mutant that hangs is noticed
-WEIGHTS = ["tests/theory", "tests/weights/test_limit.py", "tests/weights/test_conditional.py"]
-FINITE = [*WEIGHTS, "tests/weights/test_finite_width.py"]
+PATIENCE = 4  # times what the tests take without a mutant, and a minute: a mutant that hangs is noticed
+RECORD = Path(__file__).with_name("record.json")
+# The tests of each module, quick and decisive ones first. What solves, integrates or interpolates holds no formulas.
+STEPS = [
+    "tests/theory/test_two_step.py",
+    "tests/theory/test_reused_batch.py",
+    "tests/weights/test_conditional.py",
+    "tests/weights/test_finite_width.py",
+]
+LEADING = ["tests/formulas/test_two_step.py", "tests/theory/test_two_step.py", "tests/weights/test_limit.py"]
+MANY = ["tests/theory/test_many_steps.py", "tests/weights/test_many_steps.py"]
+FEATURES = ["tests/features/test_limit.py", "tests/features/test_counts.py", "tests/features/test_networks.py"]
+REGRESSION = ["tests/regression/test_equivalents.py", "tests/regression/test_prediction.py"]
+DEFORMED = ["tests/weights/test_deformed.py", "tests/weights/test_deformed_reused.py", "tests/weights/test_half.py"]
+REUSED = ["tests/weights/test_deformed_reused.py", "tests/weights/test_half.py"]
 FORMULAS: dict[str, list[str]] = {
     "rmtfl.gaussian": ["tests/test_gaussian.py", "tests/theory/test_gaussian_calculus.py"],
     "rmtfl.outliers": ["tests/formulas/test_two_step.py", "tests/test_outliers.py"],
     "rmtfl.weights.second_layer": ["tests/formulas/test_two_step.py", "tests/weights/test_second_layer.py"],
     "rmtfl.weights.threshold": ["tests/weights/test_threshold.py"],
-    "rmtfl.weights.leading": ["tests/formulas/test_two_step.py", *WEIGHTS],
-    "rmtfl.weights.limit": WEIGHTS,
-    "rmtfl.weights.kinked": WEIGHTS,
-    "rmtfl.weights.moments": FINITE,
-    "rmtfl.weights.conditional": FINITE,
-    "rmtfl.weights.rows": FINITE,
-    "rmtfl.weights.piecewise_linear": FINITE,
-    "rmtfl.weights.smoothing": FINITE,
-    "rmtfl.weights.learning": [*FINITE, "tests/weights/test_diagnostics.py"],
+    "rmtfl.weights.statistics": STEPS,
+    "rmtfl.weights.moments": LEADING,
+    "rmtfl.weights.leading": LEADING,
+    "rmtfl.weights.limit": LEADING,
+    "rmtfl.weights.kinked": ["tests/theory/test_two_step.py", "tests/weights/test_limit.py", *STEPS],
+    "rmtfl.weights.conditional": STEPS,
+    "rmtfl.weights.rows": STEPS,
+    "rmtfl.weights.piecewise_linear": ["tests/weights/test_conditional.py", *STEPS],
+    "rmtfl.weights.smoothing": ["tests/weights/test_conditional.py", *STEPS],
+    "rmtfl.weights.finite_width": STEPS,
+    "rmtfl.weights.many_steps": MANY,
+    "rmtfl.weights.averages": MANY,
+    "rmtfl.weights.deformed.one_step": DEFORMED,
+    "rmtfl.weights.deformed.two_steps": DEFORMED,
+    "rmtfl.weights.deformed.reused": REUSED,
+    "rmtfl.weights.deformed.neuron": REUSED,
+    "rmtfl.weights.deformed.bordered": REUSED,
+    "rmtfl.weights.deformed.transfer": DEFORMED,
+    "rmtfl.weights.deformed.slopes": [*REUSED, "tests/weights/test_deformed.py"],
+    "rmtfl.weights.deformed.nodes": DEFORMED,
+    "rmtfl.weights.deformed.pencil": DEFORMED,
+    "rmtfl.weights.deformed.frame": DEFORMED,
+    "rmtfl.weights.deformed.branch": DEFORMED,
+    "rmtfl.weights.deformed.spectrum": DEFORMED,
+    "rmtfl.weights.deformed.law": ["tests/weights/test_bulk.py", *DEFORMED],
+    "rmtfl.features.hermite": ["tests/features/test_operator.py", *FEATURES],
+    "rmtfl.features.neurons": FEATURES,
+    "rmtfl.features.operator": ["tests/features/test_operator.py", *FEATURES],
+    "rmtfl.features.spread": ["tests/features/test_theory.py", "tests/features/test_spread.py", *FEATURES],
+    "rmtfl.features.bulk": ["tests/features/test_bulk.py", *FEATURES],
+    "rmtfl.features.law": ["tests/features/test_bulk.py", *FEATURES],
+    "rmtfl.features.spikes": FEATURES,
+    "rmtfl.features.counts": ["tests/features/test_counts.py", *FEATURES],
+    "rmtfl.features.training_batch": FEATURES,
+    "rmtfl.regression.moments": ["tests/regression/test_moments.py", *REGRESSION],
+    "rmtfl.regression.layer": [*REGRESSION, "tests/regression/test_layer.py", "tests/regression/test_simulation.py"],
+    "rmtfl.regression.features": REGRESSION,
+    "rmtfl.regression.equivalents": REGRESSION,
     "rmtfl.formulas.two_step": ["tests/formulas/test_two_step.py"],
     "rmtfl.formulas.polynomials": ["tests/formulas/test_two_step.py"],
     "rmtfl.formulas.covariance": ["tests/formulas/test_covariance.py"],
     "rmtfl.formulas.law": ["tests/formulas/test_law.py"],
-    "rmtfl.laws.symbolic": ["tests/formulas/test_law.py", "tests/laws/test_symbolic.py"],
     "rmtfl.kernel.published": ["tests/kernel/test_limit.py", "tests/kernel/test_theory.py"],
     "rmtfl.kernel.covariance": [
         "tests/formulas/test_covariance.py",
@@ -59,17 +102,31 @@ FORMULAS: dict[str, list[str]] = {
     "rmtfl.kernel.duals": ["tests/kernel/test_duals.py"],
     "rmtfl.kernel.funk_hecke": ["tests/kernel/test_theory.py", "tests/kernel/test_spectrum.py"],
     "rmtfl.kernel.series": ["tests/kernel/test_duals.py", "tests/kernel/test_spectrum.py"],
+    "rmtfl.kernel.rules": ["tests/kernel/test_rules.py", "tests/kernel/test_spectrum.py"],
+    "rmtfl.kernel.spectrum": ["tests/kernel/test_theory.py", "tests/kernel/test_spectrum.py"],
+    "rmtfl.kernel.isotropic": ["tests/kernel/test_theory.py", "tests/kernel/test_spectrum.py"],
+    "rmtfl.kernel.limit": ["tests/kernel/test_limit.py", "tests/kernel/test_spectrum.py"],
+    "rmtfl.kernel.projections": ["tests/kernel/test_samples.py"],
     "rmtfl.kernel.fluctuations": ["tests/kernel/test_fluctuations.py"],
     "rmtfl.kernel.matrices": ["tests/kernel/test_fluctuations.py", "tests/kernel/test_samples.py"],
-    "rmtfl.kernel.learning": ["tests/kernel/test_samples.py", "tests/kernel/test_cross_validation.py"],
+    "rmtfl.kernel.learning": ["tests/kernel/test_cross_validation.py", "tests/kernel/test_samples.py"],
+    "rmtfl.laws.symbolic": ["tests/formulas/test_law.py", "tests/laws/test_symbolic.py"],
     "rmtfl.laws.forward": ["tests/laws/test_theory.py", "tests/laws/test_generalized.py"],
+    "rmtfl.laws.generalized": ["tests/laws/test_theory.py", "tests/laws/test_generalized.py"],
     "rmtfl.laws.marchenko_pastur": ["tests/laws/test_closed_forms.py"],
     "rmtfl.laws.semicircle": ["tests/laws/test_closed_forms.py"],
+    "rmtfl.laws.views": ["tests/laws/test_generalized.py", "tests/laws/test_closed_forms.py"],
+    "rmtfl.laws.uniform": ["tests/laws/test_subordinated.py", "tests/laws/test_random_features.py"],
+    "rmtfl.laws.free": ["tests/laws/test_families.py", "tests/laws/test_convolution.py"],
+    "rmtfl.laws.subordinated": ["tests/laws/test_subordinated.py", "tests/laws/test_convolution.py"],
     "rmtfl.laws.random_features": ["tests/laws/test_random_features.py"],
     "rmtfl.laws.variance_profile": ["tests/laws/test_variance_profile.py"],
     "rmtfl.laws.profile_equation": ["tests/laws/test_variance_profile.py"],
+    "rmtfl.statistics": ["tests/test_statistics.py"],
 }
-NOT_FORMULAS = ("error", "tolerance", "slack", "bound", "margin", "rounding", "edge", "level", "step", "size", "count")
+# Words of names, in the singular or the plural, of what estimates an error or a size.
+ESTIMATES = {"error", "tolerance", "slack", "bound", "margin", "rounding", "level", "size", "count", "reach"}
+ERRORS_OF_PREDICTORS = {"rmtfl.kernel.learning": "error", "rmtfl.regression.equivalents": "errors"}  # no estimates
 NUMERICS = {"digits", "order", "reach", "nodes", "bits"}  # names of what a computation may choose freely
 SIZES = {
     "range",
@@ -101,7 +158,7 @@ class Mutant:
         tree = ast.parse(path_of(self.module).read_text(encoding="utf-8"))
         if self.number == UNCHANGED:
             return tree
-        chosen = list(sums(tree))[self.number]
+        chosen = list(sums(self.module, tree))[self.number]
 
         class Drop(ast.NodeTransformer):
             """Puts the kept term in the place of the sum."""
@@ -124,32 +181,49 @@ def path_of(module: str) -> Path:
     return ROOT.joinpath(*module.split(".")).with_suffix(".py")
 
 
-def sums(tree: ast.AST, skip: bool = False) -> Iterator[ast.BinOp | ast.AugAssign]:
+def sums(module: str, node: ast.AST, skip: bool = False) -> Iterator[ast.BinOp | ast.AugAssign]:
     """The sums of a module that may be formulas, running ones included, in order."""
-    for node in ast.iter_child_nodes(tree):
-        skipped = skip or _no_formula(node)
-        if isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Add | ast.Sub) and not skipped:
-            yield node
-        yield from sums(node, skipped)
+    for child in ast.iter_child_nodes(node):
+        index = isinstance(node, ast.Subscript) and child is node.slice
+        skipped = skip or index or _no_formula(module, child)
+        if isinstance(child, ast.BinOp | ast.AugAssign) and isinstance(child.op, ast.Add | ast.Sub) and not skipped:
+            yield child
+        yield from sums(module, child, skipped)
 
 
-def _no_formula(node: ast.AST) -> bool:
+def _no_formula(module: str, node: ast.AST) -> bool:
     if isinstance(node, ast.Call):
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         return name in SIZES
     if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        named = " ".join(ast.unparse(target).lower() for target in targets)
-        return any(word in named for word in NOT_FORMULAS)
+        return any(_estimate(name) for target in targets for name in _names(target))
     if isinstance(node, ast.FunctionDef):
-        return any(word in node.name.lower() for word in NOT_FORMULAS) or node.name.startswith("__")
+        return _estimate(node.name) and node.name != ERRORS_OF_PREDICTORS.get(module)
     if isinstance(node, ast.BinOp):
         names = {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
         return bool(names & NUMERICS) or any(
             isinstance(term, ast.JoinedStr | ast.List | ast.Tuple | ast.Set) or _text(term)
             for term in (node.left, node.right)
         )
-    return isinstance(node, ast.Subscript | ast.Slice | ast.Raise | ast.Assert | ast.Compare | ast.JoinedStr)
+    return isinstance(node, ast.Slice | ast.Raise | ast.Assert | ast.Compare | ast.JoinedStr)
+
+
+def _estimate(name: str) -> bool:
+    return any(word.removesuffix("s") in ESTIMATES for word in name.lower().split("_"))
+
+
+def _names(target: ast.AST) -> Iterator[str]:
+    """The names that an assignment gives: no indices."""
+    if isinstance(target, ast.Subscript):
+        yield from _names(target.value)
+    elif isinstance(target, ast.Attribute):
+        yield target.attr
+    elif isinstance(target, ast.Name):
+        yield target.id
+    else:
+        for child in ast.iter_child_nodes(target):
+            yield from _names(child)
 
 
 def _text(node: ast.AST) -> bool:
@@ -159,7 +233,7 @@ def _text(node: ast.AST) -> bool:
 def mutants(module: str) -> list[Mutant]:
     """All of a module's."""
     found = []
-    for number, node in enumerate(sums(ast.parse(path_of(module).read_text(encoding="utf-8")))):
+    for number, node in enumerate(sums(module, ast.parse(path_of(module).read_text(encoding="utf-8")))):
         both = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add)
         kept = ("left", "right") if both else ("left",)
         found += [Mutant(module, number, side, node.lineno, ast.unparse(node)) for side in kept]
@@ -184,8 +258,8 @@ class Mutated(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(compile(self.mutant.source(), name, "exec"), vars(module))
 
 
-def noticed(chosen: list[Mutant], workers: int) -> list[bool]:
-    """Whether one of the module's tests fails, or hangs, of each mutant."""
+def noticed(chosen: list[Mutant], workers: int, seconds: int = 0) -> list[bool]:
+    """Whether one of the module's tests fails, or takes longer than `seconds` (0: any time), of each mutant."""
     running: dict[int, int] = {}
     found = [False] * len(chosen)
     for i, mutant in enumerate(chosen):
@@ -193,7 +267,7 @@ def noticed(chosen: list[Mutant], workers: int) -> list[bool]:
             _finish(running, found)
         child = os.fork()
         if child == 0:
-            _test(mutant)
+            _test(mutant, seconds)
         running[child] = i
     while running:
         _finish(running, found)
@@ -205,13 +279,13 @@ def _finish(running: dict[int, int], found: list[bool]) -> None:
     found[running.pop(child)] = status != 0
 
 
-def _test(mutant: Mutant) -> NoReturn:
+def _test(mutant: Mutant, seconds: int) -> NoReturn:
     status = 3
     with contextlib.suppress(BaseException):
         silent = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silent, 1)
         os.dup2(silent, 2)
-        signal.alarm(TIMEOUT)
+        signal.alarm(seconds)
         sys.meta_path.insert(0, Mutated(mutant))
         import pytest
 
@@ -219,11 +293,40 @@ def _test(mutant: Mutant) -> NoReturn:
     os._exit(status)
 
 
+def tried(module: str, sample: int, workers: int) -> dict[str, Any]:
+    """What is recorded of a module: how many mutants it has, how many were run, and those that no test noticed."""
+    everything = mutants(module)
+    chosen = everything
+    if sample and len(everything) > sample:
+        chosen = random.Random(module).sample(everything, sample)
+    start = time.monotonic()
+    if any(noticed([Mutant(module, UNCHANGED, "both", 0, "")], 1)):
+        raise SystemExit(f"{module}: its tests fail without a mutant")
+    killed = noticed(chosen, workers, round(60 + PATIENCE * (time.monotonic() - start)))
+    left = [mutant for mutant, dead in zip(chosen, killed, strict=True) if not dead]
+    for mutant in left:
+        print(f"    line {mutant.line}: {mutant.text} -> {mutant.kept}", flush=True)
+    return {"mutants": len(everything), "tried": len(chosen), "left": [[m.text, m.kept] for m in left]}
+
+
+def table(record: dict[str, Any]) -> str:
+    """The record for a reader."""
+    lines = ["| module | mutants | tried | noticed |", "| --- | ---: | ---: | ---: |"]
+    counts = [(found["mutants"], found["tried"], found["tried"] - len(found["left"])) for found in record.values()]
+    lines += ["| `{}` | {} | {} | {} |".format(name, *count) for name, count in zip(record, counts, strict=True)]
+    everything, total, dead = (sum(column) for column in zip(*counts, strict=True))
+    lines += [f"| all | {everything} | {total} | {dead} ({dead / total:.1%}) |", ""]
+    left = [(name, *mutant) for name, found in record.items() for mutant in found["left"]]
+    lines += ["Not noticed:", ""] if left else []
+    lines += [f"- `{name}`: of `{text}`, only the {kept} term is kept" for name, text, kept in left]
+    return "\n".join(lines).rstrip() + "\n"
+
+
 def main() -> None:
-    """Run the mutants and write the table."""
+    """Run the mutants, record what was found and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--sample", type=int, default=12)
-    parser.add_argument("--only", action="append")
+    parser.add_argument("--sample", type=int, default=3)
+    parser.add_argument("--only", action="append", choices=FORMULAS)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     os.chdir(ROOT)
@@ -235,27 +338,13 @@ def main() -> None:
     import scipy.special  # noqa: F401
     import sympy  # noqa: F401
 
-    rows, survivors = [], []
+    record = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
     for module in options.only or FORMULAS:
-        everything = mutants(module)
-        chosen = everything
-        if options.sample and len(everything) > options.sample:
-            chosen = random.Random(module).sample(everything, options.sample)
-        control, *killed = noticed([Mutant(module, UNCHANGED, "both", 0, ""), *chosen], options.workers)
-        if control:
-            raise SystemExit(f"{module}: its tests fail, or take more than {TIMEOUT} s, without a mutant")
-        left = [mutant for mutant, dead in zip(chosen, killed, strict=True) if not dead]
-        survivors += left
-        rows.append((module, len(everything), len(chosen), sum(killed)))
-        print(*rows[-1], *(f"\n    line {m.line}: {m.text} -> {m.kept}" for m in left), flush=True)
-    total, dead = sum(row[2] for row in rows), sum(row[3] for row in rows)
-    lines = ["| module | terms | tried | noticed |", "| --- | ---: | ---: | ---: |"]
-    lines += [f"| `{module}` | {terms} | {tried} | {seen} |" for module, terms, tried, seen in rows]
-    lines += [f"| all | {sum(row[1] for row in rows)} | {total} | {dead} ({dead / total:.0%}) |", ""]
-    lines += ["Not noticed:", ""] if survivors else []
-    lines += [f"- `{m.module}`, `{m.text}`: only the {m.kept} term kept" for m in survivors]
-    if not options.only:
-        Path(__file__).with_name("table.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+        record[module] = found = tried(module, options.sample, options.workers)
+        print(module, found["mutants"], found["tried"], found["tried"] - len(found["left"]), flush=True)
+        record = {name: record[name] for name in FORMULAS if name in record}
+        RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        RECORD.with_name("table.md").write_text(table(record), encoding="utf-8")
 
 
 if __name__ == "__main__":
