@@ -123,3 +123,18 @@ def test_the_phase_diagram_has_the_critical_lines():
     assert slopes[0] == pytest.approx(1.0)
     assert slopes[1] == pytest.approx(2.0)
     assert len(axes.lines) == phases.MOST_COUNT - 1
+
+
+def test_what_a_histogram_leaves_out_is_said(study_document, agreeing):
+    results, trials = results_of(study_document, agreeing)
+    count = len(results.rows[0].prediction["outliers"])
+    near, far = (dict(trials[0]) for _ in range(2))
+    for draws, place in ((near, 2.5), (far, 9.0)):
+        draws["spectrum"] = draws["spectrum"].copy()
+        draws["spectrum"][:, count : count + 2] = place
+    shown = [texts(weights.weights_figure(results, [draws])) for draws in (trials[0], near, far)]
+    assert [any(text == "2 a draw beyond" for text in found) for found in shown] == [False, False, True]
+    bulk, _ = weights.weights_figure(results, [near]).axes
+    assert bulk.get_xlim()[1] > 2.5  # nearer ones are drawn
+    assert sum(patch.get_height() for patch in bulk.patches if patch.get_x() > 2.3) > 0
+    assert "5 largest singular values (log scale)" in shown[0]

@@ -86,6 +86,7 @@ def _spectrum(axes: Axes, row: RowResult, draws: Trials) -> None:
     bulk = np.asarray(draws.get("spectrum", draws["eigenvalues"]))[:, count:].ravel()
     # Without whole spectra only the top of the bulk is there to be shown.
     low = max(intervals[0][0] / 2, intervals[-1][1] * (1e-2 if "spectrum" in draws else 0.25))
+    below = float(np.mean(bulk <= low))
     bulk = bulk[bulk > low]
     bins = np.geomspace(low, max(intervals[-1][1], bulk.max()) * 1.05, BINS)
     heights, _, _ = axes.hist(bulk, bins=bins.tolist(), color=SIMULATED, alpha=0.35)
@@ -106,6 +107,9 @@ def _spectrum(axes: Axes, row: RowResult, draws: Trials) -> None:
         )
     axes.set(xscale="log", xlabel="eigenvalue of the conjugate kernel on fresh samples", ylabel="eigenvalues")
     axes.set_title(_label(row), loc="left")
+    if below:  # of all that there are, or of the largest that are kept
+        kept = "eigenvalues" if "spectrum" in draws else f"{draws['eigenvalues'].shape[1]} largest"
+        axes.set_title(f"{below:.0%} of the {kept} are below {low:.2g}", loc="right", fontsize=6)
 
 
 def _curves(results: Results, width: float, dpi: int) -> Figure:

@@ -36,6 +36,8 @@ from rmtfl.weights.bulk import bulk_law
 
 BELOW_HEIGHT = 2.9  # of the convergence panel and the phase diagram
 BULK_SHOWN = 3  # singular values of the bulk drawn beside the outliers
+MARGIN = 0.15  # of the bulk's width, shown beyond its edge at least ...
+FARTHEST = 1.5  # ... and at most, where singular values lie beyond it that no predicted outlier accounts for
 
 
 def weights_figure(results: Results, trials: Sequence[Trials], page: PageName = "screen") -> Figure:
@@ -122,10 +124,17 @@ def _symbol(name: str) -> str:
 def _spectrum_panel(bulk: Axes, outliers: Axes, result: RowResult, draws: Trials) -> None:
     setup, prediction = result.row.setup, result.prediction
     lower, upper = float(prediction["bulk"]["lower"]), float(prediction["bulk"]["upper"])
-    reach = upper + 0.15 * (upper - lower)
+    reach = upper + MARGIN * (upper - lower)
     if "spectrum" in draws:
-        values = draws["spectrum"].ravel()
+        values, unpredicted = draws["spectrum"].ravel(), draws["spectrum"][:, len(prediction["outliers"]) :].ravel()
+        farthest = float(unpredicted.max(initial=upper)) + 0.05 * (upper - lower)
+        reach = max(reach, min(farthest, upper + FARTHEST * (upper - lower)))
         inside = values[values <= reach]
+        if beyond := int((unpredicted > reach).sum()):
+            each = beyond / len(draws["spectrum"])
+            bulk.text(
+                0.98, 0.95, f"{each:.3g} a draw beyond", transform=bulk.transAxes, ha="right", va="top", fontsize=6
+            )
         start = min(lower, float(inside.min(initial=lower)))
         weights = np.full(len(inside), BINS / (len(values) * (reach - start)))
         bulk.hist(inside, bins=BINS, range=(start, reach), weights=weights, color=SIMULATED, alpha=0.35)
@@ -135,6 +144,9 @@ def _spectrum_panel(bulk: Axes, outliers: Axes, result: RowResult, draws: Trials
 
     shown = len(prediction["outliers"]) + BULK_SHOWN
     drawn = draws["singular_values"][:MOST_DRAWS, :shown]
+    first = (
+        f", first {len(drawn)} of {len(draws['singular_values'])}" if len(draws["singular_values"]) > len(drawn) else ""
+    )
     for index, top in enumerate(drawn, 1):
         outliers.plot(top, np.full(len(top), index), "o", color=SIMULATED, markersize=3, alpha=0.7, linewidth=0)
     outliers.axvspan(lower, upper, color=BULK, alpha=0.5, linewidth=0)
@@ -143,7 +155,10 @@ def _spectrum_panel(bulk: Axes, outliers: Axes, result: RowResult, draws: Trials
     for location in _shown(result, "leading order"):
         outliers.axvline(location, color=LEADING, linestyle=":", linewidth=1.3)
     outliers.set(
-        xscale="log", xlabel="largest singular values (log scale)", ylabel="draw", ylim=(0.3, len(drawn) + 0.7)
+        xscale="log",
+        xlabel=f"{drawn.shape[1]} largest singular values (log scale)",
+        ylabel=f"draw{first}",
+        ylim=(0.3, len(drawn) + 0.7),
     )
     outliers.set_xlim(left=max(0.55 * upper, lower))
     outliers.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5, min_n_ticks=1))

@@ -15,6 +15,7 @@ from rmtfl.weights.deformed import check_offered, deformed_bulk
 from rmtfl.weights.finite_width import ROUNDING, SMALLEST, FiniteRank, finite_rank
 from rmtfl.weights.limit import leading_order, limit
 from rmtfl.weights.prediction import Bulk, LimitPrediction, Outlier, Spike, WeightsPrediction
+from rmtfl.weights.statistics import NOISY, noise_variance
 from rmtfl.weights.threshold import Threshold, threshold
 
 __all__ = ["Threshold", "predict", "threshold"]
@@ -92,6 +93,7 @@ def _finite(setup: Setup) -> WeightsPrediction:
     else:
         rigid = RigidBulk(float(setup.sizes.psi))
         bulk, outliers = Bulk(rigid.lower, rigid.upper, rigid.upper), tuple(_outliers(rank, rigid))
+    noise = noise_variance(setup)
     return WeightsPrediction(
         threshold=found.threshold if found else None,
         critical=bool(found and found.critical),
@@ -107,6 +109,8 @@ def _finite(setup: Setup) -> WeightsPrediction:
         leading=tuple(float(s) for s in leading.strengths),
         psi=float(setup.sizes.psi),
         step_sizes=tuple(setup.training.step_size(t, int(setup.sizes.width)) for t in range(setup.training.steps)),
+        update_noise=noise,
+        bulk_trusted=deformed or noise <= NOISY,
     )
 
 

@@ -28,7 +28,7 @@ from rmtfl.compare import AT_LEAST, BULK_EDGE, COUNT, Quantity
 from rmtfl.gaussian import expectation
 from rmtfl.outliers import RigidBulk
 from rmtfl.setup import Setup
-from rmtfl.weights.statistics import statistics
+from rmtfl.weights.statistics import noise_variance
 
 Draws = Mapping[str, NDArray[np.float64]]
 
@@ -182,13 +182,6 @@ def deformation_shift(setup: Setup, strength: float) -> float:
     square = strength * strength
     noisy = (variance + square) * (psi * variance + square)
     return math.sqrt(noisy / ((1 + square) * (psi + square))) - 1
-
-
-def noise_variance(setup: Setup) -> float:
-    """The mean variance of the update's own noise beside that of the untrained weights, Σ_t s_t² φ m₂ Var σ'."""
-    width = int(setup.sizes.width)
-    steps = (setup.training.step_size(t, width) for t in range(setup.training.steps))
-    return sum(step**2 for step in steps) * statistics(setup).specific ** 2
 
 
 def one_draw_spread(setup: Setup) -> float:

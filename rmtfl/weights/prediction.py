@@ -55,6 +55,8 @@ class WeightsPrediction:
         leading: the leading-order strengths at this width, descending; none for three and more steps.
         psi: N/d.
         step_sizes: s_t = η_t/√N, one a step.
+        update_noise: the mean variance of the update's own noise beside that of the untrained weights.
+        bulk_trusted: whether the bulk asked for takes that in, or it is small.
     """
 
     threshold: int | None
@@ -67,6 +69,8 @@ class WeightsPrediction:
     leading: tuple[float, ...]
     psi: float
     step_sizes: tuple[float, ...]
+    update_noise: float
+    bulk_trusted: bool
 
     def as_json(self) -> dict[str, Any]:
         """The document of `predict --json` for this row."""
@@ -79,6 +83,8 @@ class WeightsPrediction:
             "spikes": [asdict(spike) for spike in self.spikes],
             "outliers": [asdict(outlier) for outlier in self.outliers],
             "leading": list(self.leading),
+            "update_noise": self.update_noise,
+            "bulk_trusted": self.bulk_trusted,
         }
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from rmtfl.gaussian import expectation, hermite_coefficient
 from rmtfl.setup import Setup
 
+NOISY = 0.1  # variance of the update's noise beside that of the untrained weights: moves an edge by a twentieth
+
 
 @dataclass(frozen=True)
 class Statistics:
@@ -74,3 +76,10 @@ def statistics(setup: Setup) -> Statistics:
         noise=noise,
         error=max(value.error for value in (mu1, mu2, square, c0, c1, t2)),
     )
+
+
+def noise_variance(setup: Setup) -> float:
+    """The mean variance of the update's own noise beside that of the untrained weights, Σ_t s_t² φ m₂ Var σ'."""
+    width = int(setup.sizes.width)
+    steps = (setup.training.step_size(t, width) for t in range(setup.training.steps))
+    return sum(step**2 for step in steps) * statistics(setup).specific ** 2

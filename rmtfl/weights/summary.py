@@ -9,9 +9,8 @@ from typing import Any
 from rmtfl.outliers import RigidBulk
 from rmtfl.setup import Setup
 from rmtfl.tables import Column, Measured, Sheet, measured
-from rmtfl.weights.compare import HEAVY_TAIL, label_kurtosis, noise_variance
-
-NOISY = 0.1  # variance of the update's noise beside that of the untrained weights: moves an edge by a twentieth
+from rmtfl.weights.compare import HEAVY_TAIL, label_kurtosis
+from rmtfl.weights.statistics import NOISY, noise_variance
 
 
 def summary(setup: Setup, prediction: Mapping[str, Any]) -> Sheet:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rmtfl.weights import predict
-from rmtfl.weights.compare import noise_variance
+from rmtfl.weights.statistics import noise_variance
 from rmtfl.weights.summary import summary
 from tests.weights.setups import setup
 
@@ -26,5 +26,8 @@ def test_the_variance_of_the_updates_noise_is_that_of_a_drawn_step():
 )
 def test_a_rigid_bulk_says_what_it_leaves_out(scale, bulk, told):
     case = setup("tanh(x)", "x", batches="independent", width=400, alpha=("1/4",), scale=scale, bulk=bulk)
-    notes = summary(case, predict(case).as_json()).notes
+    document = predict(case).as_json()
+    notes = summary(case, document).notes
     assert any('theory.bulk = "deformed" takes it in' in note for note in notes) == told
+    assert document["bulk_trusted"] is not told
+    assert document["update_noise"] == pytest.approx(noise_variance(case))
