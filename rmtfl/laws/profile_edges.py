@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from rmtfl.errors import ToleranceNotMet
 from rmtfl.laws.base import Floats
-from rmtfl.laws.profile_equation import CLEAR, EPS, FLOOR, Complexes, ProfileEquation, radius
+from rmtfl.laws.diagonal import CLEAR, EPS, FLOOR, Complexes, radius
+from rmtfl.laws.profile_equation import ProfileEquation
 from rmtfl.solve import Damped, FixedPoint, solve
 
 #: How far on either side of a level its place is looked up; levels that are closer are one.

@@ -22,8 +22,9 @@ from numpy.typing import ArrayLike, NDArray
 from rmtfl.errors import BadInput
 from rmtfl.laws import profile_edges
 from rmtfl.laws.base import Evaluation, Floats, Interval, Law, real_or_complex
+from rmtfl.laws.diagonal import EPS, Complexes
 from rmtfl.laws.generalized import finite
-from rmtfl.laws.profile_equation import EPS, Complexes, ProfileEquation
+from rmtfl.laws.profile_equation import ProfileEquation
 
 #: Row and column classes together: the levels at which a gap can be are two to that power.
 MOST_CLASSES = 12
