@@ -25,7 +25,7 @@ PLAIN = re.compile(r"<(code|math|pre|h1|title)\b.*?</\1>|<[^>]+>", re.DOTALL)  #
 DISPLAY = re.compile(
     r'<div class="language-text highlight"><pre><span></span><code>(.*?)</code></pre></div>', re.DOTALL
 )  # an indented block: Unicode
-SHORT = re.compile(r"(?<=[^\s_^])([_^])(\d+|[A-Zℓα-ω⋆⊥∘']|[a-z]{1,2}(?![A-Za-z]))")
+SHORT = re.compile(r"(?<=[^\s_^])([_^])(\d+|[A-Zℓα-ωāã∞⋆∗⊥∘']|[a-z]{1,2}(?![A-Za-z]))")
 BRACED = re.compile(r"(?<=[^\s_^])([_^])\{([^{}]*)\}")
 LABEL = re.compile(r'<a id="([\w.-]+)"></a>\s*\n\s*\n(## .+)')
 
@@ -58,7 +58,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
-    """Links to what is not part of the site become text; README.md is a folder's index."""
+    """Links to what is not part of the site become text; README.md is a folder's index; ∂_z is no emphasis."""
     folder = posixpath.dirname(page.file.src_uri)
     recorded = ROOT / "validation" / "mutants" / "table.md"
     if page.file.src_uri == "mutants.md" and recorded.exists():
@@ -77,7 +77,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
         relative = posixpath.relpath(inside, folder or ".")
         return f"[{text}]({relative}{'#' + anchor if anchor else ''})"
 
-    return LINK.sub(resolve, markdown)
+    return LINK.sub(resolve, markdown.replace("∂_", r"∂\_"))  # an index, and no emphasis
 
 
 def on_page_content(content: str, page: Any, **_: Any) -> str:
