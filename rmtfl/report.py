@@ -26,7 +26,8 @@ Trials = Mapping[str, NDArray[np.float64]]
 SWEPT = "(swept)"
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 STYLE = """
-:root { color-scheme: light; --ink: #1a1a1a; --faint: #5c5c5c; --line: #d8d8d8; --good: #00664a; --bad: #a83c00; }
+:root { color-scheme: light; --ink: #1a1a1a; --faint: #5c5c5c; --line: #d8d8d8; --good: #00664a; --bad: #a83c00;
+  --unsure: #7a5200; }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 76rem; padding: 1.5rem 1.25rem 4rem; color: var(--ink); background: #fff;
   font: 16px/1.55 system-ui, sans-serif; overflow-wrap: break-word; }
@@ -37,8 +38,12 @@ p { max-width: 46rem; margin: .6rem 0; }
 .verdict { font-weight: 600; }
 .agrees { color: var(--good); }
 .disagrees { color: var(--bad); font-weight: 600; }
+.caution { color: var(--unsure); font-weight: 600; }
 .note { color: var(--faint); font-size: .875rem; margin: .35rem 0; }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; background: linear-gradient(90deg, #fff 1.5rem, #fff0) 0 0 / 3rem 100% local,
+  linear-gradient(-90deg, #fff 1.5rem, #fff0) 100% 0 / 3rem 100% local,
+  linear-gradient(90deg, #0003, #0000) 0 0 / .6rem 100% scroll,
+  linear-gradient(-90deg, #0003, #0000) 100% 0 / .6rem 100% scroll; background-repeat: no-repeat; }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .28rem .7rem .28rem 0; text-align: left; white-space: nowrap; border-bottom: 1px solid #eee; }
 th { border-bottom: 1px solid var(--ink); font-weight: 600; }
@@ -47,6 +52,15 @@ td.number, th.number { text-align: right; }
 img { display: block; width: 100%; min-width: 36rem; max-width: 60rem; height: auto; }
 pre { background: #f6f6f6; padding: .8rem 1rem; overflow-x: auto; font-size: .85rem; line-height: 1.45; }
 summary { cursor: pointer; }
+@media (max-width: 42rem) {
+  body { padding: 1rem .75rem 3rem; }
+  h1 { font-size: 1.35rem; }
+  img { min-width: 0; }
+  table { font-size: .8rem; }
+  th, td { padding-right: .5rem; }
+  .words th, .words td { white-space: normal; overflow-wrap: anywhere; vertical-align: top; }
+  .words th { width: 45%; }
+}
 """
 
 
@@ -103,7 +117,7 @@ def report(study: Study, results: Results, trials: Sequence[Trials], source: str
 <body>
 <header>
 <h1>{title}</h1>
-<p class="verdict {_class(results)}">{escape(_headline(results))}</p>
+<p class="verdict {_class(results)}">{escape(_headline(results))}</p>{_caution(results)}
 </header>
 <main>
 {body}
@@ -122,11 +136,15 @@ def _headline(results: Results) -> str:
         return "Nothing was judged."
     found = [comparison for row in results.rows for comparison in row.comparisons]
     disagreeing = sum(comparison.verdict == "disagrees" for comparison in found)
-    caution = f" {results.caution[:1].upper()}{results.caution[1:]}." if results.caution else ""
     verdict = f"agree, in all of {results.judged}"
     if disagreeing:
         verdict = f"disagree, in {disagreeing} of {results.judged}"
-    return f"Prediction and simulation {verdict} numbers judged together.{caution}"
+    return f"Prediction and simulation {verdict} numbers judged together."
+
+
+def _caution(results: Results) -> str:
+    text = results.caution
+    return f'\n<p class="caution">{escape(text[:1].upper() + text[1:])}.</p>' if text else ""
 
 
 def _setup(study: Study) -> Iterator[str]:
@@ -143,7 +161,7 @@ def _setup(study: Study) -> Iterator[str]:
         for name, values in shown.items()
         if values != ["None"]
     )
-    yield _scrolling("inputs", "<table><tbody>\n" + "\n".join(lines) + "\n</tbody></table>")
+    yield _scrolling("inputs", '<table class="words"><tbody>\n' + "\n".join(lines) + "\n</tbody></table>")
 
 
 def _statement(study: Study) -> Iterator[str]:
@@ -158,7 +176,7 @@ def _verdicts(results: Results) -> Iterator[str]:
         f'<td class="{row.verdict.replace(" ", "-")}">{escape(_row_verdict(row))}</td></tr>'
         for row in results.rows
     )
-    yield _scrolling("verdicts", "<table><tbody>\n" + "\n".join(lines) + "\n</tbody></table>")
+    yield _scrolling("verdicts", '<table class="words"><tbody>\n' + "\n".join(lines) + "\n</tbody></table>")
 
 
 def _row_verdict(row: RowResult) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import re
 import subprocess
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib.image import imread
 
@@ -151,7 +153,36 @@ def test_a_browser_shows_it(made, tmp_path, width, browser):
     pixels = imread(picture)
     assert pixels.shape[:2] == (2400, width)
     predicted = [int(page.PREDICTED[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    assert (abs(pixels[..., :3] - predicted).max(axis=-1) < 0.02).sum() > 100  # the embedded figure is drawn
+    assert (abs(pixels[..., :3] - predicted).max(axis=-1) < 0.1).sum() > 100  # the embedded figure is drawn
+
+
+def test_a_phone_shows_it_unclipped(made, tmp_path, browser):
+    # A browser's own window is not as narrow as that.
+    probe = """<iframe id="page" style="width: 360px; height: 800px; border: 0" srcdoc="{}"></iframe><script>
+    onload = () => {{
+      const page = document.getElementById("page").contentDocument.documentElement;
+      const whole = [...page.querySelectorAll("table.words, img")];
+      const fitting = whole.filter(part => part.scrollWidth <= part.parentElement.clientWidth);
+      document.body.dataset.found = [page.scrollWidth, whole.length, fitting.length].join(" ");
+    }}</script>"""
+    place = tmp_path / "probe.html"
+    place.write_text(probe.format(escape(made())), encoding="utf-8")
+    command = [*browser, f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000", "--dump-dom"]
+    found = subprocess.run([*command, place.as_uri()], capture_output=True, text=True, timeout=120, check=True)
+    width, parts, fitting = map(int, re.search(r'data-found="(.*?)"', found.stdout)[1].split())
+    assert width <= 360
+    assert fitting == parts == 3
+
+
+def test_what_is_not_judged_and_looks_wrong_is_beside_the_verdict(study_document, agreeing):
+    study = from_document(study_document)
+    trials = [agreeing.trials(row) for row in study.rows]
+    for draws in trials:
+        draws["singular_values"] = np.hstack([draws["singular_values"][:, :2], np.full((6, 6), 3.0)])
+    rows = [(row, agreeing.prediction(row), draws) for row, draws in zip(study.rows, trials, strict=True)]
+    page = report(study, compare_rows(study, rows), trials, SOURCE)
+    assert '<p class="verdict agrees">Prediction and simulation agree' in page
+    assert '<p class="caution">Not judged: 8 or more values beyond the edge of the bulk where 2 are predicted' in page
 
 
 def test_a_swept_entry_of_a_list_is_not_shown_as_the_setting(study_document, made):
