@@ -24,13 +24,13 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
 ROOT = Path(__file__).parents[2]
-UNCHANGED = -1  # the number of a mutant that is none, which the tests must pass
 PATIENCE = 4  # times what the tests take without a mutant, and a minute: a mutant that hangs is noticed
 RECORD = Path(__file__).with_name("record.json")
 # The tests of each module, quick and decisive ones first. What solves, integrates or interpolates holds no formulas.
@@ -42,10 +42,13 @@ STEPS = [
 ]
 LEADING = ["tests/formulas/test_two_step.py", "tests/theory/test_two_step.py", "tests/weights/test_limit.py"]
 MANY = ["tests/theory/test_many_steps.py", "tests/weights/test_many_steps.py"]
-FEATURES = ["tests/features/test_limit.py", "tests/features/test_counts.py", "tests/features/test_networks.py"]
+FEATURES = [
+    f"tests/features/test_{name}.py" for name in ("theory", "operator", "spread", "bulk", "limit", "counts", "networks")
+]
 REGRESSION = ["tests/regression/test_equivalents.py", "tests/regression/test_prediction.py"]
 DEFORMED = ["tests/weights/test_deformed.py", "tests/weights/test_deformed_reused.py", "tests/weights/test_half.py"]
-REUSED = ["tests/weights/test_deformed_reused.py", "tests/weights/test_half.py"]
+REUSED = [*DEFORMED[1:], DEFORMED[0]]
+SPECTRUM = [f"tests/kernel/test_{name}.py" for name in ("theory", "limit", "rules", "duals", "spectrum")]
 FORMULAS: dict[str, list[str]] = {
     "rmtfl.gaussian": ["tests/test_gaussian.py", "tests/theory/test_gaussian_calculus.py"],
     "rmtfl.outliers": ["tests/formulas/test_two_step.py", "tests/test_outliers.py"],
@@ -69,21 +72,21 @@ FORMULAS: dict[str, list[str]] = {
     "rmtfl.weights.deformed.neuron": REUSED,
     "rmtfl.weights.deformed.bordered": REUSED,
     "rmtfl.weights.deformed.transfer": DEFORMED,
-    "rmtfl.weights.deformed.slopes": [*REUSED, "tests/weights/test_deformed.py"],
+    "rmtfl.weights.deformed.slopes": REUSED,
     "rmtfl.weights.deformed.nodes": DEFORMED,
     "rmtfl.weights.deformed.pencil": DEFORMED,
     "rmtfl.weights.deformed.frame": DEFORMED,
     "rmtfl.weights.deformed.branch": DEFORMED,
     "rmtfl.weights.deformed.spectrum": DEFORMED,
     "rmtfl.weights.deformed.law": ["tests/weights/test_bulk.py", *DEFORMED],
-    "rmtfl.features.hermite": ["tests/features/test_operator.py", *FEATURES],
+    "rmtfl.features.hermite": FEATURES,
     "rmtfl.features.neurons": FEATURES,
-    "rmtfl.features.operator": ["tests/features/test_operator.py", *FEATURES],
-    "rmtfl.features.spread": ["tests/features/test_theory.py", "tests/features/test_spread.py", *FEATURES],
-    "rmtfl.features.bulk": ["tests/features/test_bulk.py", *FEATURES],
-    "rmtfl.features.law": ["tests/features/test_bulk.py", *FEATURES],
+    "rmtfl.features.operator": FEATURES,
+    "rmtfl.features.spread": FEATURES,
+    "rmtfl.features.bulk": FEATURES,
+    "rmtfl.features.law": FEATURES,
     "rmtfl.features.spikes": FEATURES,
-    "rmtfl.features.counts": ["tests/features/test_counts.py", *FEATURES],
+    "rmtfl.features.counts": FEATURES,
     "rmtfl.features.training_batch": FEATURES,
     "rmtfl.regression.moments": ["tests/regression/test_moments.py", *REGRESSION],
     "rmtfl.regression.layer": [*REGRESSION, "tests/regression/test_layer.py", "tests/regression/test_simulation.py"],
@@ -93,19 +96,19 @@ FORMULAS: dict[str, list[str]] = {
     "rmtfl.formulas.polynomials": ["tests/formulas/test_two_step.py"],
     "rmtfl.formulas.covariance": ["tests/formulas/test_covariance.py"],
     "rmtfl.formulas.law": ["tests/formulas/test_law.py"],
-    "rmtfl.kernel.published": ["tests/kernel/test_limit.py", "tests/kernel/test_theory.py"],
+    "rmtfl.kernel.published": SPECTRUM,
     "rmtfl.kernel.covariance": [
         "tests/formulas/test_covariance.py",
         "tests/theory/test_spiked_covariance.py",
         "tests/kernel/test_covariance.py",
     ],
-    "rmtfl.kernel.duals": ["tests/kernel/test_duals.py"],
-    "rmtfl.kernel.funk_hecke": ["tests/kernel/test_theory.py", "tests/kernel/test_spectrum.py"],
-    "rmtfl.kernel.series": ["tests/kernel/test_duals.py", "tests/kernel/test_spectrum.py"],
-    "rmtfl.kernel.rules": ["tests/kernel/test_rules.py", "tests/kernel/test_spectrum.py"],
-    "rmtfl.kernel.spectrum": ["tests/kernel/test_theory.py", "tests/kernel/test_spectrum.py"],
-    "rmtfl.kernel.isotropic": ["tests/kernel/test_theory.py", "tests/kernel/test_spectrum.py"],
-    "rmtfl.kernel.limit": ["tests/kernel/test_limit.py", "tests/kernel/test_spectrum.py"],
+    "rmtfl.kernel.duals": [*SPECTRUM[3:], *SPECTRUM[:3]],
+    "rmtfl.kernel.funk_hecke": SPECTRUM,
+    "rmtfl.kernel.series": [*SPECTRUM[3:], *SPECTRUM[:3]],
+    "rmtfl.kernel.rules": SPECTRUM,
+    "rmtfl.kernel.spectrum": SPECTRUM,
+    "rmtfl.kernel.isotropic": SPECTRUM,
+    "rmtfl.kernel.limit": SPECTRUM,
     "rmtfl.kernel.projections": ["tests/kernel/test_samples.py"],
     "rmtfl.kernel.fluctuations": ["tests/kernel/test_fluctuations.py"],
     "rmtfl.kernel.matrices": ["tests/kernel/test_fluctuations.py", "tests/kernel/test_samples.py"],
@@ -156,8 +159,6 @@ class Mutant:
     def source(self) -> ast.Module:
         """The mutated module."""
         tree = ast.parse(path_of(self.module).read_text(encoding="utf-8"))
-        if self.number == UNCHANGED:
-            return tree
         chosen = list(sums(self.module, tree))[self.number]
 
         class Drop(ast.NodeTransformer):
@@ -258,8 +259,8 @@ class Mutated(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(compile(self.mutant.source(), name, "exec"), vars(module))
 
 
-def noticed(chosen: list[Mutant], workers: int, seconds: int = 0) -> list[bool]:
-    """Whether one of the module's tests fails, or takes longer than `seconds` (0: any time), of each mutant."""
+def noticed(chosen: Sequence[Mutant | None], tests: list[str], workers: int, seconds: int) -> list[bool]:
+    """Whether tests fail, or take longer than `seconds` (0: any time), of each mutant; None is no mutant."""
     running: dict[int, int] = {}
     found = [False] * len(chosen)
     for i, mutant in enumerate(chosen):
@@ -267,7 +268,7 @@ def noticed(chosen: list[Mutant], workers: int, seconds: int = 0) -> list[bool]:
             _finish(running, found)
         child = os.fork()
         if child == 0:
-            _test(mutant, seconds)
+            _test(mutant, tests, seconds)
         running[child] = i
     while running:
         _finish(running, found)
@@ -279,18 +280,32 @@ def _finish(running: dict[int, int], found: list[bool]) -> None:
     found[running.pop(child)] = status != 0
 
 
-def _test(mutant: Mutant, seconds: int) -> NoReturn:
+def _test(mutant: Mutant | None, tests: list[str], seconds: int) -> NoReturn:
     status = 3
     with contextlib.suppress(BaseException):
         silent = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silent, 1)
         os.dup2(silent, 2)
         signal.alarm(seconds)
-        sys.meta_path.insert(0, Mutated(mutant))
+        if mutant:
+            sys.meta_path.insert(0, Mutated(mutant))
         import pytest
 
-        status = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *FORMULAS[mutant.module]]))
+        status = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests]))
     os._exit(status)
+
+
+@cache
+def duration(*tests: str) -> float:
+    """Seconds that tests take without a mutant.
+
+    Raises:
+        SystemExit: if they fail.
+    """
+    start = time.monotonic()
+    if any(noticed([None], list(tests), 1, 0)):
+        raise SystemExit(f"{', '.join(tests)}: fail without a mutant")
+    return time.monotonic() - start
 
 
 def tried(module: str, sample: int, workers: int) -> dict[str, Any]:
@@ -299,10 +314,8 @@ def tried(module: str, sample: int, workers: int) -> dict[str, Any]:
     chosen = everything
     if sample and len(everything) > sample:
         chosen = random.Random(module).sample(everything, sample)
-    start = time.monotonic()
-    if any(noticed([Mutant(module, UNCHANGED, "both", 0, "")], 1)):
-        raise SystemExit(f"{module}: its tests fail without a mutant")
-    killed = noticed(chosen, workers, round(60 + PATIENCE * (time.monotonic() - start)))
+    tests = list(dict.fromkeys(FORMULAS[module]))
+    killed = noticed(chosen, tests, workers, round(60 + PATIENCE * duration(*sorted(tests))))
     left = [mutant for mutant, dead in zip(chosen, killed, strict=True) if not dead]
     for mutant in left:
         print(f"    line {mutant.line}: {mutant.text} -> {mutant.kept}", flush=True)
