@@ -77,6 +77,10 @@ class TestNeuron:
                     weight @ (after_slope @ (weight * h)) / spread,
                     np.sum(both * after_slope**2),
                     weight @ (slope(h) * (after_slope @ weight)),
+                    weight @ (h * (value(after) @ weight)),
+                    weight @ (slope(h) * (value(after) @ weight)),
+                    np.sum(both * value(after) ** 2),
+                    np.sum(both * value(after) * after_slope),
                 ]
                 mine = [x[i, j] for x in vars(found).values()]
                 assert mine == pytest.approx(brute, abs=3e-3)
@@ -143,7 +147,7 @@ class TestResolvent:
         assert axes.T @ Q @ axes == pytest.approx(E[:: mine.size, :: mine.size], abs=0.03 * abs(E[0, 0]))
         V = np.column_stack([X.T @ y / count, X.T @ mine.curves.values[:3].T / count])
         # With 𝒦 = 1 the vectors themselves are seen.
-        mine.coefficients, mine.dimension = np.eye(mine.coefficients.shape[1]), 1
+        mine.coefficients, mine.dimension, mine.output = np.eye(mine.coefficients.shape[1]), 1, None
         left, right, base = frame._vectors(mine, replace(found, load=np.ones(mine.coefficients.shape[0])))
         inner = (left @ E @ right + base)[:4, :4]
         scale = np.sqrt(np.abs(np.diag(inner)))

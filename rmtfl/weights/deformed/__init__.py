@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from threadpoolctl import threadpool_limits
+
 from rmtfl.errors import BadInput, ToleranceNotMet
 from rmtfl.outliers import RigidBulk
 from rmtfl.setup import Setup
@@ -46,7 +48,8 @@ def deformed_bulk(setup: Setup, strongest: float) -> tuple[Bulk, tuple[Outlier, 
             tolerance asked for is not met.
     """
     rigid = RigidBulk(float(setup.sizes.psi))
-    found, *others = (_follow(setup, pencil, rigid, rigid.upper + strongest) for pencil in _pencils(setup))
+    with threadpool_limits(limits=1, user_api="blas"):  # these products are too small to be shared out
+        found, *others = (_follow(setup, pencil, rigid, rigid.upper + strongest) for pencil in _pencils(setup))
     outliers = _with_errors(found.outliers, [other.outliers for other in others])
     error = max(abs(a - b) for other in others for a, b in zip(found.bulk, other.bulk, strict=True))
     bulk = Bulk(*found.bulk, error + MERGING * found.bulk[1])
@@ -73,8 +76,9 @@ def deformed_law(setup: Setup, lower: float, upper: float) -> TabulatedLaw:
     Raises:
         ToleranceNotMet: if a fixed point does not converge.
     """
-    *_, coarse = _pencils(setup)
-    return tabulated(coarse, lower, upper)
+    with threadpool_limits(limits=1, user_api="blas"):
+        *_, coarse = _pencils(setup)
+        return tabulated(coarse, lower, upper)
 
 
 def _check(setup: Setup, bulk: Bulk, outliers: tuple[Outlier, ...]) -> None:

@@ -46,6 +46,23 @@ class Curves:
     labels: Array | None = None
 
 
+class Output(Protocol):
+    """The network's own output in the second residual: vectors v_l = -(1/N) Σ_i ā_i r_il that follow the rows' noise.
+
+    Attributes:
+        coefficients: c_l(a) at the second-layer nodes, shape (N, L).
+        layer: ā at the nodes, shape (N,).
+    """
+
+    @property
+    def coefficients(self) -> Array: ...  # noqa: D102
+    @property
+    def layer(self) -> Array: ...  # noqa: D102
+
+    def forms(self, point: Point) -> tuple[Array, Array]:
+        """η = (1/d) tr E[r_l w^T] Q, shape (N, L), and ρ = (1/d) tr E[r_l r_m^T] Q, shape (N, L, L), of a row w."""
+
+
 class Trained(Pencil, Protocol):
     """A pencil together with the mean rows.
 
@@ -53,6 +70,7 @@ class Trained(Pencil, Protocol):
         direction: b in the frame, (c₁, √(φ m₂)).
         coefficients: c_k(a) at the second-layer nodes, shape (N, 1 + L), that of b first.
         curves: the further vectors, if there are any.
+        output: what the network's own output adds to them, if it is known.
         dimension: d.
     """
 
@@ -62,6 +80,8 @@ class Trained(Pencil, Protocol):
     def coefficients(self) -> Array: ...  # noqa: D102
     @property
     def curves(self) -> Curves | None: ...  # noqa: D102
+    @property
+    def output(self) -> Output | None: ...  # noqa: D102
     @property
     def dimension(self) -> int: ...  # noqa: D102
 
@@ -108,7 +128,7 @@ def _frame_matrix(pencil: Pencil, point: Point) -> Matrix:
         M[i, :, i, :] = point.constant
         M[i, 0, i, 0] -= point.z.real
     for batch, (_, B) in zip(pencil.batches, point.full, strict=True):
-        direct = np.einsum("j,jik,jab->ikab", batch.weight, batch.second, B, optimize=True)
+        direct = _averaged(batch.weight[:, None, None] * batch.second, B)
         if batch.mixed is not None:
             half, inside = _label_direction(pencil, batch, point, B)
             direct = direct + np.einsum("iab,bc,kcd->ikad", half, inside, half)
@@ -118,30 +138,55 @@ def _frame_matrix(pencil: Pencil, point: Point) -> Matrix:
     return M.reshape(2 * size, 2 * size)
 
 
+def _averaged(factors: Array, values: Matrix) -> Matrix:
+    """Σ_j factors_j ⊗ values_j."""
+    count = len(values)
+    total = factors.reshape(count, -1).T @ values.reshape(count, -1)
+    return np.asarray(total.reshape(*factors.shape[1:], *values.shape[1:]))
+
+
 def _label_direction(pencil: Pencil, batch: Batch, point: Point, B: Matrix) -> tuple[Matrix, Matrix]:
     assert batch.mixed is not None and batch.square is not None
-    half = np.einsum("j,ji,jab->iab", batch.weight, batch.mixed, B, optimize=True)
+    half = _averaged(batch.weight[:, None] * batch.mixed, B)
     G = pencil.phi * batch.block(point.G)
     return half, np.linalg.solve(np.eye(batch.support.size) - G @ batch.mean(B, batch.square), G)
 
 
 def _vectors(pencil: Trained, point: Point) -> tuple[Matrix, Matrix, Matrix]:
-    """V 𝒦^{1/2} in the frame, as rows (1 + L, 2D) and columns (2D, 1 + L), and what V^T Q V has beyond the frame."""
-    root = _root(pencil, point)
-    count = root.shape[0]
+    """V 𝒦^{1/2} in the frame, as rows (K, 2D) and columns (2D, K), and what V^T Q V has beyond the frame."""
+    output, coefficients = pencil.output, pencil.coefficients
+    if output is not None:
+        coefficients = np.hstack([coefficients, output.coefficients])
+    root, count = _root(pencil, point, coefficients), coefficients.shape[1]
     left = np.zeros((count, 2, pencil.size))
     left[0, :, 0] = pencil.direction
     right, base = left.copy(), np.zeros((count, count))
     if pencil.curves is not None:
         _add_curves(pencil, pencil.curves, point, left, right, base)
+    if output is not None:
+        root = _add_output(pencil, output, point, coefficients, root, base)
     return root.T @ left.reshape(count, -1), right.reshape(count, -1).T @ root, root.T @ base @ root
 
 
-def _root(pencil: Trained, point: Point) -> Array:
+def _root(pencil: Trained, point: Point, coefficients: Array) -> Array:
     """A square root of 𝒦 = N E_a[c c^T/(1 + δ)]: 𝒦 is root root^T."""
-    weighted = pencil.coefficients * (pencil.dimension * point.load)[:, None]
-    values, axes = np.linalg.eigh(pencil.coefficients.T @ weighted)
+    weighted = coefficients * (pencil.dimension * point.load)[:, None]
+    values, axes = np.linalg.eigh(coefficients.T @ weighted)
     return np.asarray(axes * np.sqrt(np.maximum(values, 0.0)))
+
+
+def _add_output(pencil: Trained, output: Output, point: Point, coefficients: Array, root: Array, base: Matrix) -> Array:
+    """Add V^T Q V of the output's vectors, and give the root of (I + P)^{-1} 𝒦 (I + P)^{-T}, P = C^T W Q V."""
+    with_rows, within = output.forms(point)
+    last = coefficients.shape[1] - with_rows.shape[1]
+    share = output.layer * point.load / pencil.rows.sum()
+    projected = np.eye(coefficients.shape[1])
+    projected[:, last:] -= (coefficients * share[:, None]).T @ with_rows
+    # Summed over rows: 1/N² Σ ā² (ρ - η η^T/(1 + δ)), with N = d Σ rows.
+    own = np.einsum("i,ilm->lm", pencil.rows * output.layer**2, within)
+    own -= (with_rows * (output.layer**2 * point.load)[:, None]).T @ with_rows
+    base[last:, last:] = own / (pencil.dimension * pencil.rows.sum() ** 2)
+    return np.asarray(np.linalg.solve(projected, root))
 
 
 def _add_curves(
@@ -157,14 +202,14 @@ def _add_curves(
     G = batch.block(point.G)
     column, row = J[:, :, 0], np.eye(batch.support.size)[0] - pencil.phi * (G[0] @ B)  # J e₀ and e₀^T (I + φGT)^{-1}
     g, t = curves.values * batch.weight, curves.coordinates
-    right_part = np.einsum("lj,ji,ja->lia", g, t, column, optimize=True)
-    left_part = np.einsum("lj,ji,ja->lia", g, t, row, optimize=True)
-    base[1:, 1:] = pencil.phi * (g * (column @ G[0])) @ curves.values.T
+    right_part, left_part = (_averaged((g[:, :, None] * t).transpose(1, 0, 2), part) for part in (column, row))
+    last = 1 + len(curves.values)
+    base[1:last, 1:last] = pencil.phi * (g * (column @ G[0])) @ curves.values.T
     if curves.labels is not None:
         half, inside = _label_direction(pencil, batch, point, B)
         from_right, from_left = (g * curves.labels) @ column, (g * curves.labels) @ row  # E[ŷ g J e₀], E[ŷ g e₀^T J̃]
         right_part = right_part + np.einsum("iab,lb->lia", half @ inside, from_right)
         left_part = left_part + np.einsum("lb,iba->lia", from_left @ inside, half)
-        base[1:, 1:] -= from_left @ inside @ from_right.T
-    right[1:, :, batch.support] = right_part
-    left[1:, :, batch.support] = left_part
+        base[1:last, 1:last] -= from_left @ inside @ from_right.T
+    right[1:last, :, batch.support] = right_part
+    left[1:last, :, batch.support] = left_part

@@ -44,6 +44,10 @@ class NeuronMoments:
         across: E[k σ'(h⁽¹⁾)]/√τ.
         square: E σ'(h⁽¹⁾)².
         repeated: E[σ'(h) σ'(h⁽¹⁾)].
+        value_along: E[h σ(h⁽¹⁾)]; E[k σ(h⁽¹⁾)]/√τ is the mean, by Gaussian integration by parts.
+        value_repeated: E[σ'(h) σ(h⁽¹⁾)].
+        value_square: E σ(h⁽¹⁾)².
+        value_slope: E[σ(h⁽¹⁾) σ'(h⁽¹⁾)].
     """
 
     value: Array
@@ -52,11 +56,15 @@ class NeuronMoments:
     across: Array
     square: Array
     repeated: Array
+    value_along: Array
+    value_repeated: Array
+    value_square: Array
+    value_slope: Array
 
 
 def moments(link: Link, stats: Statistics, shift: Array, G: Array, y: Array) -> NeuronMoments:
     """The moments for a link σ at values of S and samples (G, y), G without the sample's own part in b."""
-    result = np.empty((6, shift.size, G.size))
+    result = np.empty((10, shift.size, G.size))
     for row, S in enumerate(shift):
         result[:, row] = _one(link, stats, float(S), G, y)
     return NeuronMoments(*result)
@@ -75,20 +83,20 @@ def _one(link: Link, stats: Statistics, S: float, G: Array, y: Array) -> Array:
     reach = abs(kappa) * float(np.max(np.abs(h))) + furthest
     spline = _spline(link, width, reach)
     basis = np.column_stack([weight, weight * h, weight * slopes_at])
-    result = np.empty((6, G.size))
-    block = max(1, BLOCK // (4 * h.size))
+    result = np.empty((10, G.size))
+    block = max(1, BLOCK // (6 * h.size))
     for start in range(0, G.size, block):
         part = slice(start, start + block)
-        value, mean, across, square = np.moveaxis(
-            spline(kappa * h + known[part, None] + own[part, None] * slopes_at), -1, 0
-        )
-        result[0, part], result[3, part], result[4, part] = value @ weight, across @ weight, square @ weight
-        result[[1, 2, 5], part] = (mean @ basis).T
+        at = kappa * h + known[part, None] + own[part, None] * slopes_at
+        value, mean, across, square, value_square, value_slope = np.moveaxis(spline(at), -1, 0)
+        result[[0, 6, 7], part], result[[1, 2, 5], part] = (value @ basis).T, (mean @ basis).T
+        result[3, part], result[4, part] = across @ weight, square @ weight
+        result[8, part], result[9, part] = value_square @ weight, value_slope @ weight
     return result
 
 
 def _spline(link: Link, width: float, reach: float) -> CubicSpline:
-    """The function m ↦ (E σ, E σ', E[k σ']/√τ, E σ'²) of m + √τ k on [-reach, reach]."""
+    """The function m ↦ (E σ, E σ', E[k σ']/√τ, E σ'², E σ², E[σ σ']) of m + √τ k on [-reach, reach]."""
     width = max(width, 1e-9)
     even = np.linspace(-reach, reach, 2 * int(np.ceil(reach / SPACING)) + 1)
     for cut in link.breakpoints:
@@ -98,4 +106,7 @@ def _spline(link: Link, width: float, reach: float) -> CubicSpline:
     value, _ = smoothing.smooth(link, at, np.full(at.shape, width), LEVEL)
     found = slopes.moments(link.derivative(), at, np.array(width))
     square = found.rest + found.mean**2 + (width * found.linear) ** 2
-    return CubicSpline(at, np.column_stack([value, found.mean, found.linear, square]))
+    values = slopes.moments(link, at, np.array(width))
+    value_square = values.rest + values.mean**2 + (width * values.linear) ** 2
+    value_slope = CubicSpline(at, value_square).derivative()(at) / 2
+    return CubicSpline(at, np.column_stack([value, found.mean, found.linear, square, value_square, value_slope]))

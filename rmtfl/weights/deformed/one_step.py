@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rmtfl.setup import Setup
 from rmtfl.weights.deformed import nodes, own
-from rmtfl.weights.deformed.frame import Curves
+from rmtfl.weights.deformed.frame import Curves, Output
 from rmtfl.weights.deformed.pencil import Batch
 from rmtfl.weights.deformed.transfer import Dense, Matrix
 from rmtfl.weights.statistics import Statistics
@@ -37,6 +37,7 @@ class OneStep:
 
     size = 2
     curves: Curves | None = None
+    output: Output | None = None
 
     def __init__(
         self,

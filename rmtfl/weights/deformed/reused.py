@@ -20,7 +20,8 @@ with A = 1 + M_α + M_β (1 + S μ₂ M) and C = S y E[ρ ε].
 1 + α and of β, these terms themselves, and the square of M for β's: D = 1 + 2 (L_α + 1) + 3 L_β. A sample's T has a
 part that depends on its label alone, and a border (`bordered`).
 
-Approximate are the ranks, and the nodes: labels as in `nodes`, several G to each. f₁ is taken as its mean given (y, G).
+Approximate are the ranks, and the nodes: labels as in `nodes`, several G to each. The
+network's output f₁ in r is its mean given (y, G); what it follows of the rows' noise is in `output_reused`.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ from rmtfl.given import GivenBatches
 from rmtfl.setup import Setup
 from rmtfl.weights.deformed import neuron, nodes, own, slopes
 from rmtfl.weights.deformed.bordered import Bordered, BorderedTransfer
-from rmtfl.weights.deformed.frame import Curves
+from rmtfl.weights.deformed.frame import Curves, Output
+from rmtfl.weights.deformed.output_reused import Fluctuation, ReusedOutput
 from rmtfl.weights.deformed.pencil import Batch
 from rmtfl.weights.deformed.transfer import Matrix
 from rmtfl.weights.statistics import Statistics
@@ -142,6 +144,28 @@ class Reused:
         second_moments = t[:, :, None] * t[:, None, :]
         self.batches = (Batch(np.arange(self.size), weight, second_moments, t * scaled[:, None], scaled**2),)
         self.curves: Curves | None = Curves(0, mean.right, t, scaled)
+        self.output: Output | None = None
+        if setup.training.loss == "squared":
+            slope = separated(steps[1] * at[:, None] * update.output.slope, accuracy.cutoff, accuracy.rank)
+            on_first, on_second = (
+                slopes.separate(values, at, at, accuracy.cutoff, accuracy.rank).left
+                for values in (update.on_first, update.on_second)
+            )
+            self.output = ReusedOutput(
+                stats=stats,
+                coefficients=slope.left,
+                layer=a,
+                values=slope.right,
+                y=y,
+                weight=weight,
+                at=at,
+                cut=cut,
+                shift=steps[0] * at,
+                e=np.column_stack([np.ones_like(at), on_first]),
+                f=on_second,
+                blocks=(self.row_e, self.row_f, self.square),
+                fluctuation=update.output,
+            )
 
     def assemble(self, load: Matrix) -> tuple[Matrix, tuple[Bordered, ...]]:
         """C and the T of the batch at load = rows/(1 + δ)."""
@@ -204,13 +228,14 @@ class Reused:
 
 @dataclass(frozen=True)
 class _Update:
-    """Θ₀, α, β, E ε² and C of both updates, each of shape (len(at), n)."""
+    """Θ₀, α, β, E ε² and C of both updates, each of shape (len(at), n), and what the output has of them."""
 
     mean: Array
     on_first: Array
     on_second: Array
     noise: Array
     crossed: Array
+    output: Fluctuation
 
 
 def _update(
@@ -237,12 +262,29 @@ def _update(
     unexplained = second_moment - mean**2 - along**2 - tau * on_second**2
     with_rest = S * y * rest + q * (found.repeated - stats.mu1 * found.mean - stats.mu2 * found.along)
     own = S * phi * y * on_second
+    # The same of σ(h⁽¹⁾) in place of the update, and what both have in common.
+    value_rest = found.value_repeated - stats.mu1 * found.value - stats.mu2 * found.value_along
+    value_own = S * phi * y * found.mean
+    variance = found.value_square - found.value**2 - found.value_along**2 - tau * found.mean**2
+    common = S * y * (found.value_repeated - stats.mu1 * found.value)
+    common += q * (found.value_slope - found.mean * found.value)
+    common -= along * found.value_along + tau * on_second * found.mean
+    crossed = S * y * (with_rest - own * rest)
+    output = Fluctuation(
+        on_first=found.value_along - found.mean * (kappa + S * phi * stats.mu2 * y),
+        slope=found.mean,
+        crossed=S * y * (value_rest - value_own * rest),
+        noise=variance - 2 * value_own * value_rest + value_own**2 * rest,
+        shared=common - value_own * with_rest - own * value_rest + own * value_own * rest,
+        update_crossed=crossed,
+    )
     return _Update(
         mean=mean,
         on_first=along - on_second * (kappa + S * phi * stats.mu2 * y),
         on_second=on_second,
         noise=unexplained - 2 * own * with_rest + own**2 * rest,
-        crossed=S * y * (with_rest - own * rest),
+        crossed=crossed,
+        output=output,
     )
 
 

@@ -53,6 +53,23 @@ def moments(slope: Link, mean: Array, spread: Array) -> Moments:
     return Moments(first.reshape(mean.shape), linear.reshape(mean.shape), rest.reshape(mean.shape))
 
 
+def covariance(link: Link, mean: Array, spread: Array) -> Array:
+    """Cov(σ, σ') - τ E σ' (E[t σ']/√τ) at m + √τ t: what their parts beyond the linear one in t have in common.
+
+    Args:
+        link: σ.
+        mean: m, any shape.
+        spread: √τ > 0, of a shape that broadcasts with it.
+    """
+    mean, spread = np.broadcast_arrays(mean, spread)
+    flat, width = mean.reshape(-1, 1), spread.reshape(-1, 1)
+    t, weight = _rule(np.array(link.breakpoints), flat, width)
+    values, slopes = link.numpy()(flat + width * t), link.derivative().numpy()(flat + width * t)
+    value, slope, linear = ((weight * x).sum(axis=1) for x in (values, slopes, t * slopes))
+    along = (weight * t * values).sum(axis=1)
+    return np.asarray(((weight * values * slopes).sum(axis=1) - value * slope - along * linear).reshape(mean.shape))
+
+
 def _rule(cuts: Array, mean: Array, spread: Array) -> tuple[Array, Array]:
     """Nodes and weights in t, one row a mean, or one row for all where nothing is cut."""
     if cuts.size == 0:

@@ -11,7 +11,8 @@ covariance is (1 + s₂ā M_a) S₁(ā) (1 + s₂ā M_a) + s₂²ā² φ X₂^T 
 dual) and (3: the square of step one's matrix), next to block 0.
 
 Approximate are the rank L and the nodes of the second batch, a lattice of 2000 points whatever n: outliers change by up
-to 0.5 % from one lattice to another. f₁ is taken as its mean given G; its fluctuations are O(N^{-1/2}).
+to 0.5 % from one lattice to another. f₁ is its mean given G; what it follows of the rows' noise is in
+`output_independent`.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from rmtfl.links import Link
 from rmtfl.setup import Setup
 from rmtfl.weights import conditional, second_layer
 from rmtfl.weights.deformed import nodes, own, slopes
-from rmtfl.weights.deformed.frame import Curves
+from rmtfl.weights.deformed.frame import Curves, Output
 from rmtfl.weights.deformed.one_step import label_batch
+from rmtfl.weights.deformed.output_independent import IndependentOutput
 from rmtfl.weights.deformed.pencil import Batch
 from rmtfl.weights.deformed.transfer import Dense, Matrix, product
 from rmtfl.weights.statistics import Statistics
@@ -81,7 +84,7 @@ class Independent:
         G = self.direction[0] * z + self.direction[1] * g
         self.residual = y - _response(setup, stats, first, G)
         at = slopes.grid(a)
-        found = _slope_moments(setup, stats, first * at, G)
+        found = _moments(setup.network.activation.derivative(), stats, first * at, G)
         linear = slopes.separate(found.linear, at, a, accuracy.cutoff, accuracy.rank)
         rest = slopes.separate(found.rest, at, a, VARIANCE_CUTOFF, LARGEST_RANK)
         mean = slopes.separate(found.mean, at, a, VARIANCE_CUTOFF, LARGEST_RANK)
@@ -102,7 +105,43 @@ class Independent:
                 coordinates[:, :, None] * coordinates[:, None, :],
             ),
         )
+        self.output: Output | None = None
+        if setup.training.loss == "squared":
+            self.output = self._own_output(setup, at, a, (first, second), G, found, accuracy)
         self.curves: Curves | None = Curves(1, self.residual * mean.right, coordinates)
+
+    def _own_output(
+        self,
+        setup: Setup,
+        at: Array,
+        a: Array,
+        steps: tuple[float, float],
+        G: Array,
+        found: slopes.Moments,
+        accuracy: Accuracy,
+    ) -> IndependentOutput:
+        """What the network's own output adds, with the moments of σ' at `at`."""
+        values = _moments(setup.network.activation, self.stats, steps[0] * at, G)
+        shared = slopes.covariance(setup.network.activation, *_preactivation(self.stats, steps[0] * at, G))
+        second = steps[1] * at[:, None]
+        slope = slopes.separate(second * found.mean, at, a, accuracy.cutoff, accuracy.rank)
+        linear = slopes.separate(found.linear, at, at, accuracy.cutoff, accuracy.rank)
+        return IndependentOutput(
+            stats=self.stats,
+            coefficients=slope.left,
+            layer=a,
+            values=slope.right,
+            at=at,
+            shift=steps[0] * at,
+            terms=np.column_stack([np.ones_like(at), second * linear.left]),
+            row=self.row,
+            square=self.square,
+            y=self.y,
+            slope=found.mean,
+            shared=second * self.residual * shared,
+            noise=values.rest,
+            batches=self.batches,
+        )
 
     def assemble(self, load: Matrix) -> tuple[Matrix, tuple[Matrix, ...]]:
         """C and the T of both batches at load = rows/(1 + δ)."""
@@ -174,8 +213,12 @@ def _response(setup: Setup, stats: Statistics, step: float, G: Array) -> Array:
     return np.asarray((weight * a) @ value)
 
 
-def _slope_moments(setup: Setup, stats: Statistics, shift: Array, G: Array) -> slopes.Moments:
-    """Moments of σ'(h⁽¹⁾) given S and G, of shape (len(shift), len(G))."""
+def _preactivation(stats: Statistics, shift: Array, G: Array) -> tuple[Array, Array]:
+    """The mean of h⁽¹⁾ given S and G, of shape (len(shift), len(G)), and its standard deviation, of one column."""
     spread = np.hypot(1 + shift * stats.c0 * stats.mu2, shift * stats.specific)
-    mean = np.multiply.outer(shift * stats.mu1, G)
-    return slopes.moments(setup.network.activation.derivative(), mean, spread[:, None])
+    return np.multiply.outer(shift * stats.mu1, G), spread[:, None]
+
+
+def _moments(link: Link, stats: Statistics, shift: Array, G: Array) -> slopes.Moments:
+    """Moments of a link at h⁽¹⁾ given S and G, of shape (len(shift), len(G))."""
+    return slopes.moments(link, *_preactivation(stats, shift, G))
