@@ -19,7 +19,7 @@ def summary(setup: FeaturesSetup, prediction: Document) -> Sheet:
         Column("eigenvalue", numeric=True),
         Column("alignment", numeric=True),
         Column("squared cosine", numeric=True),
-        Column("grows as"),
+        *([Column("grows as")] if grows else []),
     )
     lines: list[tuple[str | Measured, ...]] = []
     for spike in grows:
@@ -29,15 +29,20 @@ def summary(setup: FeaturesSetup, prediction: Document) -> Sheet:
         lines.append((name, Measured(""), Measured(""), Measured(""), how))
     for outlier in prediction["outliers"]:
         turned = (measured(outlier[key], error=outlier["alignment_error"]) for key in ("alignment", "cosine"))
-        lines.append((outlier["name"], measured(outlier["location"], error=outlier["error"]), *turned, ""))
+        blank = ("",) if grows else ()
+        lines.append((outlier["name"], measured(outlier["location"], error=outlier["error"]), *turned, *blank))
     return Sheet(columns, tuple(lines), tuple(_notes(prediction)))
 
 
 def _notes(prediction: Document) -> Iterator[str]:
     critical = ", and one more is critical" if prediction["critical"] else ""
-    yield f"{prediction['threshold']} feature spikes grow with N{critical}, beside the mean spike of an uncentred σ"
+    yield (
+        f"feature spikes that grow with N, unless a coefficient that they need vanishes: {prediction['threshold']}"
+        f"{critical}; beside them the mean spike of an uncentred σ"
+    )
     intervals = ", ".join(f"[{low:.6g}, {high:.6g}]" for low, high in prediction["bulk"]["intervals"])
-    yield f"bulk {intervals}; eigenvalues of F F^T/N on fresh samples; alignment is |y^T u|^2 over their number"
+    yield f"bulk {intervals}; eigenvalues of F F^T/N on fresh samples"
+    yield "alignment is |y^T u|^2 over the number of samples, squared cosine the same for labels of mean square 1"
 
 
 def statement(setups: Sequence[FeaturesSetup]) -> Iterator[str]:

@@ -28,6 +28,7 @@ from rmtfl.figures.page import (
     PageName,
     Trials,
 )
+from rmtfl.regression.compare import place_named
 from rmtfl.tables import plain
 
 COLOURS = (LEADING, PREDICTED, SIMULATED)  # after no step, one, two
@@ -108,7 +109,7 @@ def _panel(axes: Axes, result: RowResult, ridge: float) -> None:
 
 
 def _of(simulated: Mapping[str, Comparison], curve: Mapping[str, Any], ratio: float) -> Comparison | None:
-    return simulated.get(f"mse, {curve['steps']} steps, ridge {curve['ridge']:g}, {ratio:g} d samples")
+    return simulated.get(f"mse, {place_named(curve['steps'], curve['ridge'], ratio)}")
 
 
 def _title(result: RowResult, ridge: float) -> str:

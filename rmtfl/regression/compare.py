@@ -36,7 +36,7 @@ def quantities(setup: Any, prediction: Mapping[str, Any], trials: Draws) -> Iter
     for curve in prediction["curves"]:
         place = (curve["steps"], ridges.index(curve["ridge"]))
         for index, ratio in enumerate(curve["sample_ratio"]):
-            name = f"{curve['steps']} steps, ridge {curve['ridge']:g}, {ratio:g} d samples"
+            name = place_named(curve["steps"], curve["ridge"], ratio)
             yield Quantity(
                 f"mse, {name}",
                 curve["mse"][index],
@@ -52,3 +52,13 @@ def quantities(setup: Any, prediction: Mapping[str, Any], trials: Draws) -> Iter
                 curve["training_error"][index],
                 tuple(training[:, *place, index].tolist()),
             )
+
+
+def steps_named(count: int) -> str:
+    """'no step', '1 step', '2 steps'."""
+    return "no step" if count == 0 else "1 step" if count == 1 else f"{count} steps"
+
+
+def place_named(steps: int, ridge: float, ratio: float) -> str:
+    """A point of a curve, as in the names of quantities."""
+    return f"{steps_named(steps)}, ridge {ridge:g}, {ratio:g} d samples"

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
+from rmtfl.regression.compare import steps_named
 from rmtfl.tables import Column, Measured, Sheet, measured
 
 Document = Mapping[str, Any]
@@ -17,9 +18,9 @@ def summary(setup: Any, prediction: Document) -> Sheet:
     columns = (
         Column("ridge"),
         Column("fresh samples per d"),
-        *(Column(f"mse, {_counted(count)}", numeric=True) for count in steps),
+        *(Column(f"mse, {steps_named(count)}", numeric=True) for count in steps),
         Column("steps buy"),
-        Column(f"training, {_counted(steps[-1])}", numeric=True),
+        Column(f"training error, {steps_named(steps[-1])}", numeric=True),
     )
     lines: list[tuple[str | Measured, ...]] = []
     for ridge in dict.fromkeys(curve["ridge"] for curve in prediction["curves"]):
@@ -45,7 +46,3 @@ def summary(setup: Any, prediction: Document) -> Sheet:
 
 def _number(curve: Mapping[str, Any], value: str, error: str, index: int) -> Measured:
     return measured(curve[value][index], error=curve[error][index])
-
-
-def _counted(steps: int) -> str:
-    return "no step" if steps == 0 else "1 step" if steps == 1 else f"{steps} steps"

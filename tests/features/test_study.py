@@ -113,6 +113,10 @@ def test_a_study_agrees_with_its_simulation_and_is_drawn():
     assert lines == {outlier["location"] for outlier in finite.prediction["outliers"]}
     sheet = found.kind.function("summary")(limit.row.setup, limit.prediction)
     assert [line[0] for line in sheet.rows] == ["mean", "feature 1", "feature 2"]
+    assert [column.title for column in sheet.columns][-1] == "grows as"
+    sheet = found.kind.function("summary")(finite.row.setup, finite.prediction)  # at a width nothing grows
+    assert [column.title for column in sheet.columns] == ["spike", "eigenvalue", "alignment", "squared cosine"]
+    assert any(note.startswith("feature spikes that grow with N, unless a coefficient") for note in sheet.notes)
     assert len(list(found.kind.function("statement")([one.setup for one in found.rows]))) == 2
     assert found.kind.function("memory")(finite.row.setup) > 8 * 3 * 200 * 300
 

@@ -54,7 +54,8 @@ def test_from_file_to_figure(tmp_path: Path) -> None:
     results, trials = recorded(study, tmp_path / "study.sqlite")
     judged = [comparison for comparison in results.rows[0].comparisons if comparison.judged]
     assert [len(row.comparisons) for row in results.rows] == [24, 24]
-    assert len(judged) == 12 and judged[0].name == "mse, 0 steps, ridge 0.1, 0.5 d samples"
+    assert len(judged) == 12 and judged[0].name == "mse, no step, ridge 0.1, 0.5 d samples"
+    assert sum(comparison.name.startswith("mse, 1 step, ") for comparison in judged) == 4
     assert all(comparison.allowance == pytest.approx(0.375 * comparison.prediction) for comparison in judged)
     notes = comparison_sheet(results).notes
     assert any("37.5% of the error" in note for note in notes)
