@@ -250,7 +250,11 @@ class Results:
     @property
     def caution(self) -> str | None:
         """What a reader must know beside the verdict: an unjudged number of outliers that is not the predicted one."""
-        counted = [row for row in self.rows if any(c.name in (COUNT, AT_LEAST) and c.trials for c in row.comparisons)]
+        counted = [
+            row
+            for row in self.rows
+            if any(c.name in (COUNT, AT_LEAST) and c.trials and not c.judged for c in row.comparisons)
+        ]
         off = [(row, miscount) for row in counted if (miscount := row.miscount) is not None]
         if not off:
             return None
@@ -268,11 +272,12 @@ class Results:
             )
         if not worst.excess:
             return f"{text}: what is predicted near the edge is not seen outside the bulk"
+        where = "there " if len(counted) > 1 else ""
         matrices = "these matrices" if len(counted) > 1 or worst.draws > 1 else "this matrix"
-        bulk = "rigid bulk" if worst.rigid else "bulk"
-        text += f": the {bulk} does not describe {matrices}"
-        deformable = [row for row, miscount in off if miscount.rigid and _steps(row) <= DEFORMED_STEPS]
-        return f'{text}; try theory.bulk = "deformed"' if deformable else text
+        text += f": {where}the {'rigid ' if worst.rigid else ''}bulk does not describe {matrices}"
+        tried = any(row.row.inputs.get("theory.bulk") == "deformed" for row in self.rows)
+        deformable = any(miscount.rigid and _steps(row) <= DEFORMED_STEPS for row, miscount in off)
+        return f'{text}; try theory.bulk = "deformed"' if deformable and not tried else text
 
     def as_json(self) -> dict[str, Any]:
         """The document of `validate --json`."""
