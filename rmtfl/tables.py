@@ -306,6 +306,9 @@ def _csv(sheet: Sheet) -> str:
     return buffer.getvalue()
 
 
+_GREEK = (
+    "alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau varphi chi psi omega"
+)
 _LATEX_ESCAPES = {
     "\\": r"\textbackslash{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
@@ -315,8 +318,16 @@ _LATEX_ESCAPES = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     "±": r"$\pm$",
+    "×": r"$\times$",
     "∞": r"$\infty$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "≃": r"$\simeq$",
     "−": "$-$",
+    "–": "--",
+    "—": "---",
+    "’": "'",
+    **{letter: rf"$\{name}$" for letter, name in zip("αβγδεζηθικλμνξπρστφχψω", _GREEK.split(), strict=True)},
 }
 # What pdfLaTeX typesets of UTF-8 without further packages, beyond ASCII: the Latin letters.
 _LAST_LATIN = "\u017f"
