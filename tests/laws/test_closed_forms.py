@@ -5,6 +5,7 @@ import pytest
 from scipy.integrate import quad
 
 from rmtfl.errors import BadInput
+from rmtfl.laws.generalized import GeneralizedMarchenkoPastur
 from rmtfl.laws.marchenko_pastur import companion_marchenko_pastur, marchenko_pastur
 from rmtfl.laws.semicircle import Semicircle
 from rmtfl.laws.views import SingularValues
@@ -95,6 +96,16 @@ def test_rectangular_outliers_match_the_closed_form(psi):
         assert found.overlap == pytest.approx(1 - psi * (1 + square) / (square * (square + psi)), rel=1e-10)
         assert found.right_overlap == pytest.approx(1 - (psi + square) / (square * (square + 1)), rel=1e-10)
     assert values.outlier(psi**0.25 * 0.99).location is None
+
+
+def test_outliers_of_white_populations():
+    # 3 (1 + (1/4)/2) and its overlap; on a scale of its own; and below the bulk, where the general law has the same.
+    found, scaled = marchenko_pastur(0.25).outlier(3.0), marchenko_pastur(0.25, 2.0).outlier(6.0)
+    assert (found.location, found.overlap) == pytest.approx((3.375, 5 / 6), rel=1e-15)
+    assert (scaled.location, scaled.overlap) == pytest.approx((6.75, 5 / 6), rel=1e-15)
+    low, other = marchenko_pastur(0.25).outlier(0.2), GeneralizedMarchenkoPastur(0.25, [1.0], [1.0]).outlier(0.2)
+    assert (low.location, low.overlap) == pytest.approx((other.location, other.overlap), rel=1e-13)
+    assert marchenko_pastur(0.25).outlier(1.4).location is None
 
 
 def test_singular_values_are_the_square_roots():
