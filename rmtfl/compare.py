@@ -271,7 +271,7 @@ class Results:
                 f"is not the predicted one (at worst {observed} where {predicted})"
             )
         if not worst.excess:
-            return f"{text}: what is predicted near the edge is not seen outside the bulk"
+            return text
         where = "there " if len(counted) > 1 else ""
         matrices = "these matrices" if len(counted) > 1 or worst.draws > 1 else "this matrix"
         text += f": {where}the {'rigid ' if worst.rigid else ''}bulk does not describe {matrices}"

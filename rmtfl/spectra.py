@@ -82,6 +82,8 @@ def _detached(array: Any) -> Any:
 
 
 def _numpy_array(array: Any) -> NDArray[Any]:
+    if np.ma.is_masked(array):
+        raise BadInput(f"the array has entries that are masked; expected {ACCEPTED}")
     try:
         return np.asarray(_detached(array))
     except (TypeError, ValueError, RuntimeError) as error:

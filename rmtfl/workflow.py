@@ -192,6 +192,8 @@ def compare_arrays(
 ) -> tuple[Results, list[Draws]]:
     """See `compare_spectrum`; beside the results, the draws that a figure shows."""
     draw = study.kind.function("draw")
+    if len({array.tobytes() for array in arrays}) < len(arrays):
+        raise BadInput(f"{len(arrays)} draws, of which some are equal; expected each to be a draw of its own")
     row = _chosen(study, [array.shape for array in arrays], number)
     trials = draw(arrays, row.setup, eigenvalues)
     (document,) = predict_rows(replace(study, rows=(row,)))
@@ -203,7 +205,7 @@ def compare_arrays(
 
 def _chosen(study: Study, shapes: Sequence[tuple[int, ...]], number: int | None) -> Row:
     if number is not None:
-        if number > len(study.rows):
+        if not 1 <= number <= len(study.rows):
             raise BadInput(f"--row: value {number}; expected 1 to {len(study.rows)}")
         row = study.rows[number - 1]
         if row not in study.simulable:

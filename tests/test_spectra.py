@@ -109,7 +109,19 @@ def test_a_header_that_claims_more_than_there_is(tmp_path):
 
 @pytest.mark.parametrize(
     "spectrum",
-    [None, "text", 3.0, [], np.ones((2, 2, 2, 2)), [np.nan, 1.0], np.array([1j]), [[1], 2], np.array([True]), [{}, {}]],
+    [
+        None,
+        "text",
+        3.0,
+        [],
+        np.ones((2, 2, 2, 2)),
+        [np.nan, 1.0],
+        np.array([1j]),
+        [[1], 2],
+        np.array([True]),
+        [{}, {}],
+        np.ma.array([1.0, 2.0], mask=[0, 1]),
+    ],
 )
 def test_what_is_no_spectrum(spectrum):
     with pytest.raises(BadInput, match="expected"):
@@ -151,6 +163,17 @@ def test_several_draws_are_judged_on_their_own_scatter(study):
     comparison = compare_spectrum(study, scattered, row=2).rows[0].comparisons[0]
     assert comparison.trials == 3 and comparison.verdict == "agrees"
     assert comparison.standard_error == pytest.approx(0.01 * outlier / 3**0.5)
+
+
+def test_equal_draws_are_no_draws_of_their_own(study):
+    with pytest.raises(BadInput, match="some are equal"):
+        compare_spectrum(study, [matrix(study.rows[1])] * 2)
+
+
+@pytest.mark.parametrize("row", [0, -1, 3])
+def test_rows_are_counted_from_one(study, row):
+    with pytest.raises(BadInput, match="expected 1 to 2"):
+        compare_spectrum(study, np.ones(5), row=row)
 
 
 def test_part_of_a_spectrum_is_not_the_whole(study):
