@@ -6,7 +6,8 @@ covariance S₁. So the vectors of `frame` are (1/N) Σ_i ā_i r_i with r = M_{g
     η = (1/d) tr Q (1 + s₂ā M_a) S₁ M_{g E σ'} + φ s₂ā E[g r E[ε ε^σ] R₀₀],
     ρ = (1/d) tr Q M_{g E σ'} S₁ M_{g' E σ'} + φ E[g g' E ε^σ² R₀₀],
 
-words in matrices of both batches, from which samples are taken out one by one as in `output_reused`.
+words in matrices of both batches, from which samples are taken out one by one as in `output_reused`
+(theory/deformed-bulk.md, `deformed-bulk.output`).
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ Both are traces of Q, words in the matrices M of the batch, and blocks of L^{-1}
 
     x^T L^{-1} M_1 ... M_k x/d = J̃ 𝒩(1 ... k) + φ Σ_i m_i J̃ 𝒩(1 ... i-1) (x^T M_{i+1} ... M_k x/d),
 
-𝒩(1 ... k) = (1/d) tr L^{-1} M_1 ... M_k, itself a mean over samples of a shorter one; m_i are the sample's numbers.
+𝒩(1 ... k) = (1/d) tr L^{-1} M_1 ... M_k, itself a mean over samples of a shorter one; m_i are the sample's numbers
+(theory/deformed-bulk.md, `deformed-bulk.output`).
 """
 
 from __future__ import annotations
