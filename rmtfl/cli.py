@@ -142,7 +142,8 @@ def predict(
 ) -> None:
     """The deterministic answer, in seconds, without sampling."""
     study = read(study_file)
-    documents = predict_rows(study, certify=certify)
+    with Terminal() as watcher:
+        documents = predict_rows(study, certify=certify, watcher=watcher)
     if as_json:
         rows = [
             {"inputs": dict(row.inputs), "prediction": document}

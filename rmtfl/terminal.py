@@ -30,9 +30,15 @@ class Terminal(Watcher):
 
     def __init__(self) -> None:
         console = Console(stderr=True)
-        columns = (TextColumn("trials"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
         self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._task = self._bar.add_task("", total=None)
+        self._task = self._bar.add_task("trials", total=None)
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -41,9 +47,13 @@ class Terminal(Watcher):
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
+    def predicting(self, label: str, done: int, total: int) -> None:
+        """Name the row beside the bar, whose clock shows that something is being done."""
+        self._bar.update(self._task, description=f"predicting {label}", completed=done, total=total)
+
     def progress(self, done: int, total: int) -> None:
         """Move the bar."""
-        self._bar.update(self._task, completed=done, total=total)
+        self._bar.update(self._task, description="trials", completed=done, total=total)
 
     def remark(self, text: str) -> None:
         """Write a line."""

@@ -22,12 +22,13 @@ Document = Mapping[str, Any]
 Draws = Mapping[str, NDArray[np.float64]]
 
 
-def predict_rows(study: Study, *, certify: bool = False) -> list[dict[str, Any]]:
+def predict_rows(study: Study, *, certify: bool = False, watcher: Watcher | None = None) -> list[dict[str, Any]]:
     """The prediction's document of every row, in study order.
 
     Args:
         study: the study.
         certify: whether to add, as `certificate`, enclosures that are proved.
+        watcher: is told which row is in hand.
 
     Raises:
         BadInput, ToleranceNotMet: naming the study's file and the row.
@@ -35,7 +36,9 @@ def predict_rows(study: Study, *, certify: bool = False) -> list[dict[str, Any]]
     function = study.kind.function("predict")
     certificate = study.kind.function("certificate") if certify else None
     documents = []
-    for row in study.rows:
+    for done, row in enumerate(study.rows):
+        if watcher:
+            watcher.predicting(row.label or study.title, done, len(study.rows))
         try:
             document = function(row.setup).as_json()
             documents.append({**document, "certificate": certificate(row.setup)} if certificate else document)
@@ -46,6 +49,9 @@ def predict_rows(study: Study, *, certify: bool = False) -> list[dict[str, Any]]
 
 class Watcher:
     """Is told how a run goes; this one keeps it to itself."""
+
+    def predicting(self, label: str, done: int, total: int) -> None:
+        """So many rows are predicted, and this one is next."""
 
     def progress(self, done: int, total: int) -> None:
         """So many of the trials that were missing are done."""
@@ -92,7 +98,7 @@ def validate(
     if kind(device) != HOST.kind:
         trial = study.kind.trial_on(device)
     place = HOST if scheduler is not None else open_device(device)
-    predictions = predict_rows(study)
+    predictions = predict_rows(study, watcher=watcher)
     needs = {row.label: memory(row.setup) for row in study.simulable}
     if scheduler is None:
         workers = fitting_workers(needs, workers, device=place, key=study.kind.size)

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from rmtfl.tables import Column, Measured, Sheet
-from rmtfl.terminal import fitted, show
+from rmtfl.terminal import Terminal, fitted, show
 
 SHEET = Sheet(
     (
@@ -75,3 +75,11 @@ def test_a_table_without_lines():
     console = Console(file=io.StringIO(), force_terminal=True, width=80)
     show(Sheet((Column("k"),), (), ("nothing",)), "", console)
     assert "nothing" in console.file.getvalue()
+
+
+def test_the_row_that_is_predicted_is_named_beside_the_bar(monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    with Terminal() as watcher:
+        watcher.predicting("network.activation = [relu(x)]", 1, 12)
+    assert "predicting network.activation = [relu(x)]" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err)

@@ -20,10 +20,14 @@ needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="torch is no
 
 
 class Notes(Watcher):
-    """Keeps the remarks."""
+    """Keeps the remarks, and the rows that were predicted."""
 
     def __init__(self) -> None:
         self.remarks: list[str] = []
+        self.predicted: list[tuple[str, int, int]] = []
+
+    def predicting(self, label: str, done: int, total: int) -> None:
+        self.predicted.append((label, done, total))
 
     def remark(self, text: str) -> None:
         self.remarks.append(text)
@@ -45,6 +49,8 @@ def test_a_run_says_what_is_there_and_what_it_takes(tmp_path: Path) -> None:
     assert heard[0] == [f"trials to do: 4, each of up to {largest} of memory"]
     assert heard[1] == ["4 of 6 trials were already there", f"trials to do: 2, each of up to {largest} of memory"]
     assert heard[2] == ["6 of 6 trials were already there"]
+    rows = make_study().rows
+    assert notes.predicted == [(row.label, done, len(rows)) for done, row in enumerate(rows)]
 
 
 @needs_torch
