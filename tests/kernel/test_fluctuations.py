@@ -56,7 +56,7 @@ def test_moments_against_the_diagonal(text, inputs):
 
 @pytest.mark.parametrize("spike", [2.0, 15.0])
 def test_scatter_of_a_wishart_outlier_is_pauls(spike):
-    # The linear kernel on Gaussian inputs is a sample covariance: variance 2 l² (1 − γ/(l − 1)²)/n + O(1/n²), l the spike.
+    # The linear kernel on Gaussian inputs is a sample covariance: variance 2 l² (1 − γ/(l − 1)²)/n, but for O(1/n²).
     n, d = 400, 60
     (outlier,) = kernel_matrix(spiked("x", d, spike, "gaussian"), n).outliers
     top = 1 + spike
