@@ -139,7 +139,7 @@ class TestLaw:
     def test_spikes_from_a_rule_are_those_of_all_numbers(self, activation, monkeypatch):
         case = setting(activation, "tanh(x)", (0.6, 0.8), width=120, second_layer=LAYER, batches="reused")
         found = finite_rank(case, 1e-6).strengths
-        monkeypatch.setattr(second_layer, "_discrete", lambda values, weights, order: (values, weights))
+        monkeypatch.setattr(second_layer, "discrete_rule", lambda values, weights, order: (values, weights))
         second_layer._given.cache_clear()
         assert finite_rank(case, 1e-6).strengths == pytest.approx(found, rel=2e-6)
         second_layer._given.cache_clear()

@@ -7,10 +7,14 @@ With S = s₁ā, κ = 1 + S c₀ μ₂, h⁽¹⁾ the preactivation after step o
     two steps:  ρ² = (κ + E[h u])² + φ (m₂ v₁ (S + ν)² + 2 ρ_b (S + ν) E[y (σ'(h) − μ₁) u] + E Var(u | y, G)),
 
 with ν = E[ξ u]/(φ m₂ v₁), ρ_b = 1 for a reused batch and 0 for independent ones (theory/feature-regression.md,
-`feature-regression.spread`). Checked against trained networks in tests/regression.
+`feature-regression.spread`). The first square is the untrained row's own, isotropic part; the rest is a sum over the
+samples of a batch, x_j times what they leave in a neuron (`feature-regression.batches`). Checked against trained
+networks in tests/regression.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,22 +33,50 @@ from rmtfl.weights.statistics import Statistics
 Array = NDArray[np.float64]
 
 FINE, COARSE = 0.05, 400  # nodes of a spline: in units of the smoothing near a kink, and their number elsewhere
+LABEL_LEVEL, NOISE_ORDER = 3.0, 20  # of the rules for squared labels: in the target coordinate, and in the noise
 KINKED_LEVEL = -2.0  # of the rule in h for a kinked activation, less that of the neuron: ξ smooths its jumps
 
 
-def after_one_step(stats: Statistics, shift: Array) -> Array:
-    """ρ² at S = `shift`."""
-    return np.asarray((1 + shift * stats.c0 * stats.mu2) ** 2 + (shift * stats.specific) ** 2)
+@dataclass(frozen=True)
+class Spread:
+    """ρ² at nodes in ā, by where it comes from.
+
+    Attributes:
+        own: of the untrained row, shape (m,).
+        noise: of each batch's samples, shape (batches, m).
+        shares: what a sample has in noise, by ā on average and up to a factor, at nodes; shape (J,).
+        masses: of the nodes, shape (J,).
+    """
+
+    own: Array
+    noise: Array
+    shares: Array
+    masses: Array
+
+    @property
+    def total(self) -> Array:
+        """ρ², shape (m,); rounding may leave less than nothing."""
+        return np.asarray(np.maximum(self.own + self.noise.sum(axis=0), 0.0))
+
+
+def after_one_step(setup: Setup, stats: Statistics, shift: Array) -> Spread:
+    """That at S = `shift`; a sample's share is its squared label."""
+    z, weight = rule(setup.data.target.breakpoints, LABEL_LEVEL, FARTHEST)
+    noise, own = hermite_rule(NOISE_ORDER) if stats.noise else (np.zeros(1), np.ones(1))
+    squares = (setup.data.target.numpy()(z)[:, None] + stats.noise * noise) ** 2
+    own_part, noise_part = (1 + shift * stats.c0 * stats.mu2) ** 2, (shift * stats.specific)[None] ** 2
+    return Spread(own_part, noise_part, squares.ravel(), (weight[:, None] * own).ravel())
 
 
 def independent(
     setup: Setup, stats: Statistics, steps: tuple[float, float], nodes: tuple[Array, Array], resolution: Resolution
-) -> Array:
-    """ρ² after two steps on two batches, at the nodes in ā (given with their masses)."""
+) -> Spread:
+    """That after two steps on two batches, at the nodes in ā (given with their masses); shares as after one step."""
     (first, second), (a, mass) = steps, nodes
     gamma, weight = rule((), resolution.direction, FARTHEST)
     G = stats.tau * gamma
-    before = after_one_step(stats, first * a)
+    one = after_one_step(setup, stats, first * a)
+    before = one.total
     found = slopes.moments(
         setup.network.activation.derivative(), np.multiply.outer(first * stats.mu1 * a, G), np.sqrt(before)[:, None]
     )
@@ -59,13 +91,14 @@ def independent(
     residual_square = weight * np.maximum(squares - 2 * response * labels + response**2, 0.0)
     turned = 1 + second * a * (found.linear @ residual)
     scattered = (before[:, None] * found.linear**2 + found.rest) @ residual_square
-    return np.asarray(before * turned**2 + stats.phi * (second * a) ** 2 * scattered)
+    noise = np.array([one.noise[0] * turned**2, stats.phi * (second * a) ** 2 * scattered])
+    return Spread(one.own * turned**2, noise, one.shares, one.masses)
 
 
 def reused(
     setup: Setup, stats: Statistics, steps: tuple[float, float], nodes: tuple[Array, Array], resolution: Resolution
-) -> Array:
-    """ρ² after two steps on one batch, at the nodes in ā (given with their masses)."""
+) -> Spread:
+    """That after two steps on one batch, at the nodes in ā (given with their masses)."""
     (first, second), (a, mass) = steps, nodes
     frame = ReusedFrame(setup, stats, resolution)
     G = stats.tau * frame.gamma[:, None]
@@ -83,19 +116,21 @@ def reused(
         residual = residual - frame.grid.interpolate(np.tensordot(mass * a, value, axes=1)[None])[0]
     weight, label = frame.weight, frame.label
     averages = _kinked if setup.network.activation.kinks else _smooth
-    variance = np.empty(a.size)
+    own, noise = np.empty((2, a.size))
+    shares = np.zeros(label.shape)
     for i, (shift, step) in enumerate(zip(first * a, second * a, strict=True)):
         # Given (y, G), at the labels of the frame: E of σ'(h⁽¹⁾) times 1, h, ξ and σ'(h), and its variance.
         one, h, xi, slope, varied = frame.grid.interpolate(averages(setup, stats, shift, frame, G, resolution))
-        u = step * residual * weight
-        along, mixed = float(np.sum(u * h)), float(np.sum(u * label * (slope - stats.mu1 * one)))
-        specific = stats.m2 * stats.v1
-        nu = float(np.sum(u * xi)) / (stats.phi * specific) if specific else 0.0
-        scatter = float(np.sum(step * residual * u * varied))
-        kappa = 1 + shift * stats.c0 * stats.mu2
+        u, specific = step * residual, stats.m2 * stats.v1
+        along = float(np.sum(weight * u * h))
+        nu = float(np.sum(weight * u * xi)) / (stats.phi * specific) if specific else 0.0
+        # Var over neurons of (S + ν) y σ'(h) + u, given (y, G).
         total = shift + nu
-        variance[i] = (kappa + along) ** 2 + stats.phi * (specific * total**2 + 2 * total * mixed + scatter)
-    return variance
+        share = stats.v1 * (total * label) ** 2 + 2 * total * label * u * (slope - stats.mu1 * one) + u * u * varied
+        own[i] = (1 + shift * stats.c0 * stats.mu2 + along) ** 2
+        noise[i] = stats.phi * float(np.sum(weight * share))
+        shares += mass[i] * share
+    return Spread(own, noise[None], np.maximum(shares, 0.0).ravel(), weight.ravel())
 
 
 def _smooth(setup: Setup, stats: Statistics, shift: float, frame: ReusedFrame, G: Array, at: Resolution) -> Array:

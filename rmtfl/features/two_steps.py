@@ -41,7 +41,7 @@ def rows(setup: Setup, stats: Statistics, a: Array, level: int) -> tuple[Array, 
     with np.errstate(over="ignore", invalid="ignore"):
         found = build(setup, stats, first, nodes, weights, resolution)
     spread = spreads.reused if reused else spreads.independent
-    square = spread(setup, stats, (first, second), (nodes, weights), resolution)
+    square = spread(setup, stats, (first, second), (nodes, weights), resolution).total
     mixing = np.column_stack([found.mixing, square])
     if law != "rademacher":
         mixing = _interpolated(nodes, mixing, a, cut)

@@ -19,7 +19,7 @@ from scipy.special import ndtri
 
 from rmtfl.montecarlo.kernel import second_moment
 from rmtfl.montecarlo.threads import one_blas_thread
-from rmtfl.montecarlo.weights import stream, train
+from rmtfl.montecarlo.weights import last_batch, stream, train
 from rmtfl.setup import Setup, Training
 
 Array = NDArray[np.float64]
@@ -36,7 +36,8 @@ def trial(setup: Any, seed: SeedSequence) -> dict[str, Array]:
         seed: of this trial; the untrained weights and the batches are the same after each number of steps.
 
     Returns:
-        'mse', on fresh noisy labels, and 'training', each (steps + 1, ridges, ratios).
+        'mse', on fresh noisy labels, and 'training', each (steps + 1, ridges, ratios); 'excess', the mean of the
+        squared labels less its expectation, of each regression and then of each batch, (ratios + batches,).
     """
     table, ridges = setup.regression, np.array([float(ridge) for ridge in setup.regression.ridge])
     shape = (setup.training.steps + 1, ridges.size, len(table.sample_ratio))
@@ -45,6 +46,9 @@ def trial(setup: Any, seed: SeedSequence) -> dict[str, Array]:
     target, noise = setup.data.target.numpy(), float(setup.data.noise)
     power = float(second_moment(setup.data.target, np.ones(1))[0])
     with one_blas_thread():
+        batches = 1 if setup.training.batches == "reused" else setup.training.steps
+        squares = [np.mean(last_batch(_after(setup, batch + 1), seed)[1] ** 2) for batch in range(batches)]
+        excess = np.concatenate([np.empty(shape[-1]), squares]) - power - noise**2
         tests = stratified(dimension, stream(seed, STREAM))
         clean = target(tests[:, 0].copy())
         for steps in range(setup.training.steps + 1):
@@ -54,11 +58,12 @@ def trial(setup: Any, seed: SeedSequence) -> dict[str, Array]:
                 rng = stream(seed, STREAM + 1 + index)
                 inputs = rng.standard_normal((setup.samples(ratio), dimension))
                 labels = target(inputs[:, 0].copy()) + noise * rng.standard_normal(len(inputs))
+                excess[index] = np.mean(labels**2) - power - noise**2
                 left, found = ridge_regression(activation(inputs @ weights.T), labels, ridges, seen)
                 # The test labels' noise is independent: its mean square is added, not drawn.
                 mse[steps, :, index] = np.mean(found * (found - 2 * clean), axis=1) + power + noise**2
                 training[steps, :, index] = np.mean(left**2, axis=1)
-    return {"mse": mse, "training": training}
+    return {"mse": mse, "training": training, "excess": excess}
 
 
 def ridge_regression(features: Array, labels: Array, ridges: Array, tests: Array) -> tuple[Array, Array]:

@@ -2,13 +2,14 @@
 
 With F = σ(X̃W^T)/√N on ñ fresh samples, (F^T F + λ)^{-1} is close to a diagonal matrix r(a) up to the linear part of the
 features, which couples neurons through the coordinates of w' and is of rank q, and their mean, of rank p. Unknown are
-r and δ(t), by which a sample's own residual is smaller than one left out, 1 + δ:
+r, δ(t), by which a sample's own residual is smaller than one left out, 1 + δ, and the q × q matrix X:
 
-    T = (ñ/N) E_t[C C^T/(1 + δ)],  P = ψ E_a[ρ² e e^T r],  D(a) = (ñ/N) E_t[v/(1 + δ)],
-    1/r = λ + D + ρ² e^T (P^{-1} + T)^{-1}… e,   δ = C^T (P^{-1} + T)^{-1} C/ψ + E_a[v r],
+    T = (ñ/N) E_t[C C^T/(1 + δ)],  P_b = ψ E_a[noise_b e e^T r],  D(a) = (ñ/N) E_t[v/(1 + δ)],
+    X = T (1 + P̄T)^{-1},  1/r = λ + D + e^T (own X + Σ_b noise_b X_b) e,  δ = C^T P̄(1 + TP̄)^{-1} C/ψ + E_a[v r],
 
-c(a, t) = e(a)^T C(t). The mean and what is linear along the directions of training are then a regression on few
-functions, and the variance is one linear system (theory/feature-regression.md, `feature-regression.resolvent`,
+c(a, t) = e(a)^T C(t), P̄ and X_b the response of the rows to X (`rmtfl.regression.batches`). The mean and what is linear
+along the directions of training are then a regression on few functions, and the variance is the linear response of δ to
+a change of the load 1/(1 + δ) (theory/feature-regression.md, `feature-regression.resolvent`,
 `feature-regression.errors`). Checked against closed forms and simulation in tests/regression.
 """
 
@@ -20,6 +21,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from rmtfl.regression.batches import Response
 from rmtfl.regression.features import Features
 from rmtfl.solve import Anderson, FixedPoint, solve
 
@@ -27,6 +29,7 @@ Array = NDArray[np.float64]
 
 CONVERGED = 1e-11  # relative, of the logarithms' changes
 MAX_STEPS = 2000
+TINY = 1e-300
 LARGEST = 60.0  # of the logarithms: an accelerated step may overshoot
 
 
@@ -40,10 +43,11 @@ class Errors:
 
 @dataclass(frozen=True)
 class Resolvent:
-    """The solution of the fixed point: r(a) and δ(t)."""
+    """The solution of the fixed point: r(a), δ(t), and T^{-1/2} X T^{-1/2}, between 0 and 1."""
 
     r: Array
     delta: Array
+    share: Array
 
 
 @dataclass(frozen=True)
@@ -74,57 +78,88 @@ class Regression:
             ToleranceNotMet: if it does not converge.
         """
         f, count = self.features, self.features.neuron.size
+        e, C, batches = f.linear_left, f.linear_right, f.batches
+        rank = len(C)
+        one, known = np.eye(rank), count + f.sample.size
 
         def step(x: Array) -> Array:
-            r, delta = np.exp(x[:count]), np.exp(x[count:])
+            r, delta = np.exp(x[:count]), np.exp(x[count:known])
             load = samples / self.width * f.sample / (1 + delta)
-            T, P = self._linear_load(load), self._linear_response(r)
-            inverse = np.linalg.inv(np.eye(len(T)) + P @ T)
-            resistance = f.rest @ load + f.variance * self._form(f.linear_left, T @ inverse)
-            answer = self._form(f.linear_right.T, inverse @ P) / self.psi + (f.neuron * r) @ f.rest
-            return np.concatenate([-np.log(ridge + resistance), np.log(np.maximum(answer, 1e-300))])
+            T = (C * load) @ C.T
+            squares, vectors = np.linalg.eigh(T)
+            root = (vectors * np.sqrt(np.maximum(squares, 0.0))) @ vectors.T
+            response = self._response(r, root @ x[known:].reshape(rank, rank) @ root)
+            inverse = np.linalg.inv(one + root @ response.whole @ root)
+            resistance = f.rest @ load + batches.own * self._form(e, root @ inverse @ root)
+            for noise, X in zip(batches.noise, response.loads(), strict=True):
+                resistance += noise * self._form(e, X)
+            answer = self._form(C.T, np.linalg.inv(one + response.whole @ T) @ response.whole) / self.psi
+            answer += (f.neuron * r) @ f.rest
+            logarithms = [-np.log(np.maximum(ridge + resistance, TINY)), np.log(np.maximum(answer, TINY))]
+            return np.concatenate([*logarithms, inverse.ravel()])
 
         if start is None:
             size = float(f.neuron @ (f.rest @ f.sample)) + 1.0
-            start = Resolvent(np.full(count, 1 / (ridge + size)), np.full(f.sample.size, size / (ridge + size)))
-        x = np.log(np.concatenate([start.r, start.delta]))
+            delta = size / (ridge + size)
+            start = Resolvent(np.full(count, 1 / (ridge + size)), np.full(f.sample.size, delta), one / 2)
+        x = np.concatenate([np.log(start.r), np.log(start.delta), start.share.ravel()])
         problem = FixedPoint(step, lambda x: np.clip(x, -LARGEST, LARGEST))
-        found = solve(problem, Anderson(memory=8), x, tolerance=CONVERGED, max_steps=MAX_STEPS)
-        return Resolvent(np.exp(found.value[:count]), np.exp(found.value[count:]))
+        found = solve(problem, Anderson(memory=8), x, tolerance=CONVERGED, max_steps=MAX_STEPS).value
+        return Resolvent(np.exp(found[:count]), np.exp(found[count:known]), found[known:].reshape(rank, rank))
 
     def errors(self, samples: float, ridge: float, at: Resolvent) -> Errors:
         """Test and training error at a solution of the fixed point."""
-        f, psi, r = self.features, self.psi, at.r
+        f, psi, r, batches = self.features, self.psi, at.r, self.features.batches
         e, C = f.linear_left, f.linear_right
         load = samples / self.width * f.sample / (1 + at.delta)
-        T, P = self._linear_load(load), self._linear_response(r)
-        L = np.linalg.inv(np.eye(len(T)) + T @ P)
+        load2 = load / (1 + at.delta)
+        T = (C * load) @ C.T
+        response = self._response(r, _between(T, at.share))
+        L = np.asarray(np.linalg.inv(np.eye(len(T)) + response.whole @ T))
+        X, H = np.asarray(T @ L), np.asarray(L @ response.whole)
         prediction, force = self._learned(load, r)
         bias = (f.label - prediction) ** 2 + self.noise**2
-        # Unknown are x = (Q, α), Q by its pairs i ≤ j: mse(t) = bias + C^T Q C + E_a[v α].
+        # Unknown are x = (X', α, T') with X' = −dX and T' = dT = E_t[C C^T load mse], by their pairs i ≤ j, and α = −dr
+        # under a load that grows by mse: mse(t) = bias − dδ. What is symmetric maps to A · A^T by `_congruence`(A).
         i, j = np.triu_indices(len(T))
         twice = np.where(i < j, 2.0, 1.0)
-        count = i.size
-        products = C[i] * C[j]
-        seen = np.vstack([twice[:, None] * products, f.neuron[:, None] * f.rest])
-        load2 = load / (1 + at.delta)
-        against = np.column_stack([seen.T, bias])
-        fields, noise = (products * load2) @ against, (f.rest * load2) @ against
-        inner, outer = e @ L, e @ (L @ T)
-        felt = f.variance[:, None] * twice * inner[:, i] * inner[:, j]
-        echo = f.variance[:, None] * twice * outer[:, i] * outer[:, j]
-        weights = r[:, None] ** 2 * (felt @ fields + noise)
-        gathered = f.neuron * f.variance * (e[:, i] * e[:, j]).T
-        weights[:, count:-1] += psi * r[:, None] ** 2 * (echo @ gathered)
-        weights[:, -1] += r**2 * force
-        G = L.T @ P
-        turned = (G[np.ix_(i, i)] * G[np.ix_(j, j)] + G[np.ix_(i, j)] * G[np.ix_(j, i)]) * twice / 2
-        coordinates = turned @ fields / psi
-        coordinates[:, count:-1] += f.neuron * f.variance * (inner[:, i] * inner[:, j]).T
-        system = np.vstack([coordinates, weights])
-        x = np.linalg.solve(np.eye(len(system)) - system[:, :-1], system[:, -1])
-        mse = bias + x @ seen
+        count, neurons = i.size, r.size
+        products, forms = C[i] * C[j], twice * e[:, i] * e[:, j]
+        gather = psi * f.neuron * (e[:, i] * e[:, j]).T
+        squares = batches.weight * batches.share
+        of_X, of_r = np.zeros((count, count)), gather * batches.own  # −dP̄
+        felt_X, felt_r = -batches.own[:, None] * forms, np.zeros((neurons, neurons))  # what 1/r gains
+        for b, noise in enumerate(batches.noise):
+            left, grown, P = response.left[b], np.asarray(X @ response.left[b]), response.parts[b]
+            gathered = gather * noise
+            of_X -= batches.phi * _congruence(np.asarray(left @ P), squares)
+            of_r += _congruence(left, batches.weight) @ gathered
+            felt_X -= noise[:, None] * (forms @ _congruence(left.transpose(0, 2, 1), batches.weight))
+            felt_r += batches.phi * noise[:, None] * (forms @ (_congruence(grown, squares) @ gathered))
+        outer = _congruence(L)
+        system = np.zeros((2 * count + neurons, 2 * count + neurons))
+        places = slice(0, count), slice(count, count + neurons), slice(count + neurons, None)
+        shrunk, inside = _congruence(X), _congruence(L.T)
+        system[places[0], places[0]], system[places[0], places[1]] = -shrunk @ of_X, -shrunk @ of_r
+        system[places[0], places[2]] = -inside
+        system[places[1], places[0]], system[places[1], places[1]] = felt_X, felt_r
+        seen = (twice * products.T) @ np.column_stack([outer @ of_X, outer @ of_r, _congruence(H)]) / psi
+        seen[:, places[1]] += f.neuron * f.rest.T
+        against = np.column_stack([seen, bias])
+        fields = (f.rest * load2) @ against
+        system[places[1]] += fields[:, :-1]
+        system[places[1]] *= r[:, None] ** 2
+        tensions = (products * load2) @ against
+        system[places[2]] = tensions[:, :-1]
+        given = np.concatenate([np.zeros(count), r**2 * (fields[:, -1] + force), tensions[:, -1]])
+        mse = bias + seen @ np.linalg.solve(np.eye(len(system)) - system, given)
         return Errors(float(f.sample @ mse), float(f.sample @ (mse / (1 + at.delta) ** 2)))
+
+    def _response(self, r: Array, X: Array) -> Response:
+        f = self.features
+        e, mass = f.linear_left, self.psi * f.neuron * r
+        parts = [(e.T * (mass * variance)) @ e for variance in (f.batches.own, *f.batches.noise)]
+        return Response.at(f.batches, parts[0], np.reshape(parts[1:], (len(parts) - 1, *parts[0].shape)), X)
 
     def _learned(self, load: Array, r: Array) -> tuple[Array, Array]:
         """The mean prediction at the nodes in t, and the squares that it takes of the weights, over r²."""
@@ -154,15 +189,23 @@ class Regression:
         left = np.column_stack([*[f.linear_left] * axes, f.bent_left])
         return np.asarray(f.fluctuation[:, owner[:, None], owner] * left[:, :, None] * left[:, None, :])
 
-    def _linear_load(self, load: Array) -> Array:
-        right = self.features.linear_right
-        return np.asarray((right * load) @ right.T)
-
-    def _linear_response(self, r: Array) -> Array:
-        f = self.features
-        return np.asarray(self.psi * (f.linear_left.T * (f.neuron * f.variance * r)) @ f.linear_left)
-
     @staticmethod
     def _form(vectors: Array, matrix: Array) -> Array:
         """v^T matrix v for each row v."""
         return np.asarray(((vectors @ matrix) * vectors).sum(axis=1))
+
+
+def _between(T: Array, share: Array) -> Array:
+    """T^{1/2} share T^{1/2}."""
+    squares, vectors = np.linalg.eigh(T)
+    root = (vectors * np.sqrt(np.maximum(squares, 0.0))) @ vectors.T
+    return np.asarray(root @ share @ root)
+
+
+def _congruence(matrices: Array, weights: Array | None = None) -> Array:
+    """X ↦ A X A^T on the pairs i ≤ j of a symmetric X, for A of shape (q, q), or its weighted sum over (J, q, q)."""
+    weights = np.ones(1) if weights is None else weights
+    i, j = np.triu_indices(matrices.shape[-1])
+    rows, others = (matrices.reshape(weights.size, *matrices.shape[-2:])[:, side] for side in (i, j))
+    both = rows[:, :, i] * others[:, :, j] + rows[:, :, j] * others[:, :, i]
+    return np.asarray(np.tensordot(weights, both, axes=1) * np.where(i < j, 1.0, 0.5))

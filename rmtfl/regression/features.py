@@ -21,6 +21,7 @@ from rmtfl.errors import ToleranceNotMet
 from rmtfl.features.neurons import Neurons
 from rmtfl.gaussian import rule
 from rmtfl.links import Link
+from rmtfl.regression.batches import Batches
 from rmtfl.regression.layer import Layer
 from rmtfl.regression.moments import moments
 from rmtfl.weights.second_layer import hermite_rule
@@ -39,7 +40,7 @@ class Features:
 
     Attributes:
         neuron: masses of the nodes in a, shape (m,).
-        variance: ρ², shape (m,).
+        batches: what ρ² is the sum of.
         sample: masses of the nodes in t, shape (k,).
         coordinates: t, shape (J, k), the first along the target.
         label: target(t₀), shape (k,).
@@ -51,7 +52,7 @@ class Features:
     """
 
     neuron: Array
-    variance: Array
+    batches: Batches
     sample: Array
     coordinates: Array
     label: Array
@@ -90,7 +91,7 @@ def features(activation: Link, target: Link, trained: Layer, level: float, cutof
     rest = np.maximum(found.square - found.value**2 - (spread * (left @ right)) ** 2, 0.0)
     return Features(
         neurons.weight,
-        neurons.spread**2,
+        trained.batches,
         sample,
         coordinates,
         target.numpy()(coordinates[0].copy()),

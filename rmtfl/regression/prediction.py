@@ -33,6 +33,7 @@ class Resolution:
 
     order: int
     layer: int
+    samples: int
     features: float
     cutoff: float
 
@@ -40,7 +41,11 @@ class Resolution:
     def at(cls, level: int) -> Resolution:
         """From the coarsest, 0, on."""
         return cls(
-            order=round(22 * 1.3**level), layer=level - 1, features=0.35 * level - 0.7, cutoff=10 ** (-2.5 - level / 2)
+            order=round(22 * 1.3**level),
+            layer=level - 1,
+            samples=4 + 2 * level,
+            features=0.35 * level - 0.7,
+            cutoff=10 ** (-2.5 - level / 2),
         )
 
 
@@ -137,8 +142,9 @@ def _settled(setup: RegressionSetup, steps: int) -> tuple[Array, Array]:
 def at_resolution(setup: RegressionSetup, steps: int, resolution: Resolution) -> Array:
     """(mse, training) after so many steps at one resolution, of shape (ridges, 2, ratios)."""
     network, data, sizes = setup.network, setup.data, setup.sizes
-    neurons = layer(setup.trained(steps), resolution.order, resolution.layer) if steps else untrained()
-    equivalent = features(network.activation, data.target, neurons, resolution.features, resolution.cutoff)
+    grid = resolution.order, resolution.layer, resolution.samples
+    trained = layer(setup.trained(steps), *grid) if steps else untrained()
+    equivalent = features(network.activation, data.target, trained, resolution.features, resolution.cutoff)
     regression = Regression(equivalent, float(data.noise), int(sizes.width), float(sizes.psi))
     samples = [setup.samples(ratio) for ratio in setup.regression.sample_ratio]
     return np.array([_curve(regression, samples, float(ridge)) for ridge in setup.regression.ridge])

@@ -78,11 +78,11 @@ def _given(law: GivenLayer, order: int, cut: bool) -> tuple[Array, Array]:
     values, counts = np.unique(law.values, return_counts=True)
     weights = counts / law.values.size
     sides = [values < 0, values == 0, values > 0] if cut else [np.isfinite(values)]
-    rules = [_discrete(values[side], weights[side], order) for side in sides if side.any()]
+    rules = [discrete_rule(values[side], weights[side], order) for side in sides if side.any()]
     return np.concatenate([x for x, _ in rules]), np.concatenate([w for _, w in rules])
 
 
-def _discrete(values: Array, weights: Array, order: int) -> tuple[Array, Array]:
+def discrete_rule(values: Array, weights: Array, order: int) -> tuple[Array, Array]:
     """The Gauss rule of a discrete measure: itself where it has no more atoms than the rule has nodes."""
     if values.size <= order:
         return values, weights

@@ -10,6 +10,7 @@ import pytest
 from rmtfl.features.neurons import Neurons
 from rmtfl.laws.random_features import coupled_transform
 from rmtfl.links import parse
+from rmtfl.regression.batches import Batches
 from rmtfl.regression.equivalents import Errors, Regression
 from rmtfl.regression.features import features
 from rmtfl.regression.layer import Layer, layer, untrained
@@ -81,7 +82,12 @@ def test_a_vanishing_step_is_no_step() -> None:
 def test_a_sign_of_the_second_layer_is_nothing_to_an_odd_activation() -> None:
     both = layer(setting(second_layer="rademacher").trained(1), 8, 0)
     neurons = both.neurons
-    one = Layer(Neurons(neurons.a[:1], np.ones(1), neurons.mean[:1], neurons.spread[:1]), both.fluctuation[:1])
+    rows = both.batches
+    one = Layer(
+        Neurons(neurons.a[:1], np.ones(1), neurons.mean[:1], neurons.spread[:1]),
+        both.fluctuation[:1],
+        replace(rows, own=rows.own[:1], noise=rows.noise[:, :1]),
+    )
     found = []
     for layer_ in (both, one):
         regression = Regression(features(parse("tanh(x)"), parse("sin(x)"), layer_, 0.5, 1e-4), 0.1, 400, 1.0)
@@ -105,7 +111,8 @@ def test_the_separation_may_be_written_in_any_basis() -> None:
 
 def test_the_equivalent_of_a_square_has_a_closed_form() -> None:
     neurons = Neurons(np.array([-1.0, 1.0]), np.array([0.5, 0.5]), np.array([[0.3], [0.8]]), np.array([1.7, 0.6]))
-    found = features(parse("x**2"), parse("x"), Layer(neurons, np.zeros((2, 2, 2))), 0.0, 1e-9)
+    rows = Batches(neurons.spread**2, np.empty((0, 2)), np.ones(1), np.ones(1), 1.0)
+    found = features(parse("x**2"), parse("x"), Layer(neurons, np.zeros((2, 2, 2)), rows), 0.0, 1e-9)
     centre = neurons.mean @ found.coordinates
     assert found.mean_left @ found.mean_right == pytest.approx(centre**2 + neurons.spread[:, None] ** 2, rel=1e-7)
     assert found.linear_left @ found.linear_right == pytest.approx(2 * centre, abs=1e-8)
