@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from rmtfl.compare import compare_rows
+from rmtfl.compare import Results, RowResult, compare_rows
 from rmtfl.errors import BadInput
-from rmtfl.figures import page, phases, weights
+from rmtfl.figures import features, page, phases, weights
 from rmtfl.study import from_document
 
 
@@ -20,7 +21,7 @@ def results_of(document, agreeing, *, count=3):
 def texts(figure):
     found = [figure.get_suptitle(), *(part.get_suptitle() for part in figure.subfigs)]
     for axes in figure.axes:
-        found += [axes.get_xlabel(), axes.get_title(), axes.get_title(loc="left")]
+        found += [axes.get_xlabel(), *(axes.get_title(loc=place) for place in ("left", "center", "right"))]
         found += [text.get_text() for text in axes.texts]
     return found
 
@@ -138,3 +139,16 @@ def test_what_a_histogram_leaves_out_is_said(study_document, agreeing):
     assert bulk.get_xlim()[1] > 2.5  # nearer ones are drawn
     assert sum(patch.get_height() for patch in bulk.patches if patch.get_x() > 2.3) > 0
     assert "5 largest singular values (log scale)" in shown[0]
+
+
+@pytest.mark.parametrize(
+    ("kept", "words"),
+    [("spectrum", "10% of them below 0.02"), ("eigenvalues", "the 5 largest of each draw, 50% of them below 0.5")],
+)
+def test_what_a_histogram_of_features_leaves_out_is_said(study_document, kept, words):
+    study = from_document({**study_document, "observable": "features", "features": {"samples": 1}, "theory": {}})
+    prediction = {"outliers": [{"name": "mean", "location": 9.0}], "bulk": {"intervals": [[0.001, 2.0]]}}
+    values = np.tile([9.0, *([1.0] * 9), 0.001], (2, 1))
+    draws = {"eigenvalues": np.tile([9.0, 1.9, 0.4, 0.3, 1.0], (2, 1))} | ({kept: values} if kept == "spectrum" else {})
+    results = Results("", "features", (RowResult(study.rows[0], prediction, ()),), 0)
+    assert words in texts(features.features_figure(results, [draws]))

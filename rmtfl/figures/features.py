@@ -107,9 +107,10 @@ def _spectrum(axes: Axes, row: RowResult, draws: Trials) -> None:
         )
     axes.set(xscale="log", xlabel="eigenvalue of the conjugate kernel on fresh samples", ylabel="eigenvalues")
     axes.set_title(_label(row), loc="left")
-    if below:  # of all that there are, or of the largest that are kept
-        kept = "eigenvalues" if "spectrum" in draws else f"{draws['eigenvalues'].shape[1]} largest"
-        axes.set_title(f"{below:.0%} of the {kept} are below {low:.2g}", loc="right", fontsize=6)
+    left_out = [] if "spectrum" in draws else [f"the {draws['eigenvalues'].shape[1]} largest of each draw"]
+    if below:
+        left_out.append(f"{100 * below:.2g}% of them below {low:.2g}")
+    axes.set_title(", ".join(left_out), loc="right", fontsize=6)
 
 
 def _curves(results: Results, width: float, dpi: int) -> Figure:
