@@ -6,6 +6,7 @@ import doctest
 import importlib
 import importlib.util
 import os
+import pydoc
 import re
 import subprocess
 import sys
@@ -167,6 +168,14 @@ def test_the_examples_of_docstrings(name):
     module = importlib.import_module(name)
     found = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
     assert found.attempted and not found.failed
+
+
+def test_the_readme_lists_what_the_api_page_documents():
+    documented = re.findall(r"^::: (\S+)$", (ROOT / "docs" / "api.md").read_text(encoding="utf-8"), re.MULTILINE)
+    table = (ROOT / "README.md").read_text(encoding="utf-8").split("## From Python")[1].split("\n\n")[2]
+    listed = {name.rpartition(".")[2] for name in re.findall(r"`([\w.]+)`", table)}
+    assert listed == {name.rpartition(".")[2] for name in documented}
+    assert [name for name in documented if pydoc.locate(name) is None] == []
 
 
 def test_architecture_lists_every_module():
