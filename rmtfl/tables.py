@@ -198,7 +198,10 @@ def _verdict_notes(results: Results) -> tuple[str, ...]:
     scatter, simulated_as = "a Student quantile of the standard error", "mean ± standard error"
     if results.one_draw:
         simulated_as, scatter = "one draw ± a bound on its scatter", "the normal quantile of that bound"
-    verdict = f"{results.judged} numbers judged together at the {FAMILY_LEVEL:.0%} level: {found}"
+    if results.judged == 1:
+        found = "it disagrees" if failed else "it agrees"
+    numbers, together = ("1 number", "") if results.judged == 1 else (f"{results.judged} numbers", "together ")
+    verdict = f"{numbers} judged {together}at the {FAMILY_LEVEL:.0%} level: {found}"
     return (
         "; ".join([verdict, *beside]),
         f"simulated is {simulated_as}; a number agrees when its gap is at most {scatter}, plus the allowance, plus the "

@@ -73,7 +73,8 @@ def test_a_count_that_is_not_the_predicted_one_is_said_beside_the_verdict(study_
     results = counted(study_document, (observed,), judged=judged)
     assert (results.caution is not None) == cautious
     verdict, *_ = comparison_sheet(results).notes
-    assert verdict.endswith("all agree") != cautious
+    assert verdict.startswith("1 number judged at the 5% level: it agrees")
+    assert verdict.endswith("agrees") != cautious
     document = results.as_json()
     assert document["agreement"] is True and document["caution"] == results.caution
     assert (document["rows"][0]["miscount"] is not None) == cautious

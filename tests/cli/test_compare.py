@@ -64,7 +64,7 @@ class TestCompare:
         np.save(path, own)
         found, document = (run("compare", study, "--spectrum", path, "--row", 2, *how) for how in ([], ["--json"]))
         assert found.exit_code == 0 and "all agree" not in found.stdout
-        (line,) = (line for line in found.stdout.splitlines() if "judged together" in line)
+        (line,) = (line for line in found.stdout.splitlines() if "judged at" in line or "judged together" in line)
         assert "values beyond the edge of the bulk where 1 is predicted" in line and "rigid bulk does not" in line
         assert json.loads(document.stdout)["caution"] in line and "rigid bulk does not" in document.stderr
 
