@@ -9,7 +9,9 @@ import pytest
 from numpy.random import SeedSequence
 
 from rmtfl.links import parse
-from rmtfl.weights.deformed import branch, frame, pencil, slopes
+from rmtfl.outliers import RigidBulk
+from rmtfl.weights.deformed import branch, frame, one_step, pencil, slopes
+from rmtfl.weights.statistics import statistics
 from tests.weights.deformed_networks import coarse, few_nodes, given, own_draw, quenched, setting
 
 FORMS = 2  # vectors that are looked at
@@ -20,13 +22,13 @@ def gram(X, values):
     return X.T @ (values[:, None] * X) / len(X)
 
 
-def assert_forms(mine, covariance, found):
+def assert_forms(mine, covariance, found, vectors=FORMS):
     """η, ρ and, as a check of the matrices, δ are traces with Q = (Σ load S - z)^{-1}.
 
     covariance(i, k): of a row at node i, value k of the grid, S; of the vectors with it; and of the vectors.
     """
     output, dimension = mine.output, len(covariance(0, 0)[0])
-    picked = [(i, int(np.argmin(abs(output.at - a)))) for i, a in enumerate(output.layer)]
+    picked = [(i, int(np.argmin(abs(getattr(output, "at", output.layer) - a)))) for i, a in enumerate(output.layer)]
     matrices = [covariance(i, k) for i, k in picked]
     total = sum(load * S for load, (S, *_) in zip(found.load, matrices, strict=True))
     Q = np.linalg.inv(total - found.z.real * np.eye(dimension))
@@ -34,15 +36,36 @@ def assert_forms(mine, covariance, found):
     for i, (S, with_rows, within) in enumerate(matrices):
         assert np.sum(Q * S) / dimension == pytest.approx(found.delta[i], rel=0.02)
         scale = math.sqrt(np.sum(Q * S) * np.sum(Q * within[0][0])) / dimension
-        for one in range(FORMS):
+        for one in range(vectors):
             assert np.sum(Q * with_rows[one].T) / dimension == pytest.approx(eta[i, one], rel=0.04, abs=0.01 * scale)
-            for other in range(FORMS):
+            for other in range(vectors):
                 of_both = np.sum(Q * within[one][other].T) / dimension
                 assert of_both == pytest.approx(rho[i, one, other], rel=0.06, abs=0.02 * abs(rho[i, 0, 0]))
 
 
 class TestForms:
     """Against the matrices of batches that were drawn."""
+
+    @pytest.mark.parametrize("activation", ["relu(x)", "tanh(x+7/10)"])
+    def test_after_one_step(self, activation):
+        case = setting(activation, "relu(x)", (1.0,), width=400, ratios=(1, "3/2"), second_layer="rademacher")
+        mine, (_, X, y) = quenched(case, SEED), own_draw(case, SEED)
+        stats, phi, one = mine.stats, mine.phi, np.eye(X.shape[1])
+        M, M1, h = gram(X, y), gram(X, np.ones_like(y)), np.linspace(-8, 8, 40001)
+        weight = np.exp(-h * h / 2) * (h[1] - h[0]) / math.sqrt(2 * math.pi)
+        rests = [
+            f(h) - weight @ f(h) - h * (weight @ (h * f(h)))
+            for f in (parse(activation).numpy(), case.network.activation.derivative().numpy())
+        ]
+
+        def covariance(i, _):
+            A = one + mine.shift[i] * stats.mu2 * M
+            row = A @ A + mine.shift[i] ** 2 * mine.rest * phi * gram(X, y * y)
+            shared, noise = weight @ (rests[0] * rests[1]), weight @ rests[0] ** 2
+            with_row = stats.mu1 * A @ M1 + phi * mine.shift[i] * shared * M
+            return row, [with_row], [[stats.mu1**2 * M1 @ M1 + phi * noise * M1]]
+
+        assert_forms(mine, covariance, pencil.at_stieltjes(mine, -1 / 30.0), vectors=1)
 
     @pytest.mark.parametrize("activation", ["relu(x)", "tanh(x+7/10)"])
     def test_on_one_batch(self, activation):
@@ -156,7 +179,38 @@ def test_is_what_a_mean_output_takes_away(batches, trials, monkeypatch):
     assert abs(seen.mean() - shift) <= 3 * error
 
 
+def test_is_what_the_first_output_takes_away():
+    """One step, with the network's own output in the residual and without."""
+    case = setting("tanh(x)", "tanh(x)", (0.3,), width=200)
+    mine, N, step = one_step.build(case, statistics(case)), 200, case.training.step_size(0, 200)
+    with_output = branch.follow(mine, 30.0).outliers[0].location
+    mine.output = None
+    shift = math.log(branch.follow(mine, 30.0).outliers[0].location / with_output)
+    rng, seen = np.random.default_rng(5), []
+    for _ in range(30):
+        a, X, W = rng.standard_normal(N), rng.standard_normal((N, N)), rng.standard_normal((N, N)) / math.sqrt(N)
+        h, y = W @ X.T, np.tanh(X[:, 0])
+        own, without = (
+            np.linalg.svd(W + step / N * (a[:, None] * (1 - np.tanh(h) ** 2) * (y - f)) @ X, compute_uv=False)[0]
+            for f in (a @ np.tanh(h) / N, 0.0)
+        )
+        seen.append(math.log(without / own))
+    error = np.std(seen, ddof=1) / math.sqrt(len(seen))
+    assert shift > 6 * error
+    assert abs(np.mean(seen) - shift) <= 3 * error
+
+
 class TestLimits:
+    def test_a_small_step_takes_twice_s_mu1_squared_from_the_square_of_the_strength(self):
+        """To first order in s: in a rigid bulk the outlier is where -(1 + m)/m is θ² - 2 s μ₁², and that of θ less."""
+        case = setting("tanh(x)", "3*tanh(x)", (1e-3,), width=10**6, ratios=(1, "3/2"), second_layer="rademacher")
+        stats, step = statistics(case), 1e-3
+        found = branch.follow(one_step.build(case, stats), 30.0).outliers[0]
+        theta = step * stats.mu1 * stats.tau * 1000
+        less = math.sqrt(theta**2 - 2 * step * stats.mu1**2)
+        plain, expected = (RigidBulk(1.0).location(strength) for strength in (theta, less))
+        assert found.location - plain == pytest.approx(expected - plain, rel=0.02)
+
     @pytest.mark.parametrize("batches", ["reused", "independent"])
     def test_small_steps_shrink_what_lies_along_the_second_layer(self, batches, monkeypatch):
         """W → (1 - s₂ μ₁² â â^T) W, so that 1 + P → 1 + s₂ μ₁² |m|/(1 + m): â^T W Q W^T â is δ/(1 + δ), and δ = m."""

@@ -15,9 +15,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from rmtfl.links import Link
 from rmtfl.setup import Setup
 from rmtfl.weights.deformed import nodes, own
 from rmtfl.weights.deformed.frame import Curves, Output
+from rmtfl.weights.deformed.output_one_step import OneStepOutput
 from rmtfl.weights.deformed.pencil import Batch
 from rmtfl.weights.deformed.transfer import Dense, Matrix
 from rmtfl.weights.statistics import Statistics
@@ -31,13 +33,13 @@ class OneStep:
     Attributes:
         shift: S = s₁ ā at the second-layer nodes, shape (N,).
         coefficients: of the mean rows, S μ₁, shape (N, 1): Ψ(a) = S μ₁ b.
+        output: of the network itself, whose activation is `link`; none without one, for the correlation loss.
 
     The mean rows are those of `rmtfl.weights.deformed.frame.Trained`.
     """
 
     size = 2
     curves: Curves | None = None
-    output: Output | None = None
 
     def __init__(
         self,
@@ -47,6 +49,7 @@ class OneStep:
         second: tuple[Array, Array],
         labels: nodes.Labels,
         direction: tuple[float, float],
+        link: Link | None,
     ) -> None:
         a, weight = second
         self.stats, self.phi, self.dimension = stats, stats.phi, dimension
@@ -58,6 +61,9 @@ class OneStep:
         self.direction = direction
         self.y = labels.y
         self.batches = (label_batch(labels, direction[1], np.arange(2)),)
+        self.output: Output | None = None
+        if link is not None:
+            self.output = OneStepOutput(stats, link, self.coefficients, a, self.shift, self.batches[0], self.y)
 
     def assemble(self, load: Matrix) -> tuple[Matrix, tuple[Matrix, ...]]:
         """C and T(y) at load = rows/(1 + δ)."""
@@ -109,4 +115,5 @@ def build(setup: Setup, stats: Statistics, growth: float = nodes.GROWTH) -> OneS
         nodes.second_layer(setup.network.second_layer, width, growth),
         nodes.labels(setup, setup.sizes.samples, growth),
         own.direction(setup, stats),
+        setup.network.activation if setup.training.loss == "squared" else None,
     )
