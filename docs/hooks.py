@@ -22,9 +22,6 @@ FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)")
 IMAGE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
 PLAIN = re.compile(r"<(code|math|pre|h1|title)\b.*?</\1>|<[^>]+>", re.DOTALL)  # what is left as it is
-DISPLAY = re.compile(
-    r'<div class="language-text highlight"><pre><span></span><code>(.*?)</code></pre></div>', re.DOTALL
-)  # an indented block: Unicode
 SHORT = re.compile(r"(?<=[^\s_^])([_^])(\d+|[A-Zℓα-ωāã∞⋆∗⊥∘']|[a-z]{1,2}(?![A-Za-z]))")
 BRACED = re.compile(r"(?<=[^\s_^])([_^])\{([^{}]*)\}")
 LABEL = re.compile(r'<a id="([\w.-]+)"></a>\s*\n\s*\n(## .+)')
@@ -98,7 +95,6 @@ def on_page_content(content: str, page: Any, **_: Any) -> str:
 
 def indexed(content: str) -> str:
     """HTML with the indices and exponents of its Unicode formulas lowered and raised."""
-    content = DISPLAY.sub(lambda match: f'<div class="formula unicode">{match.group(1)}</div>', content)
     parts, position = [], 0
     for match in PLAIN.finditer(content):
         parts += [_raised(content[position : match.start()]), match.group(0)]

@@ -113,6 +113,21 @@ def test_the_index_lists_every_page_and_label():
         assert (ROOT / "theory" / script).exists()
 
 
+# What Markdown takes for markup: indented lines, lines that begin a list or a quotation, angles read as tags.
+MARKUP = re.compile(r"^ {4,}\S|^[+>] |<(?!/?a\b)\w[^<>{}\n]*>", re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_formulas_are_typeset_and_nothing_else_is_taken_for_markup(page):
+    text = re.sub(r"^ *\$\$\n.*?^ *\$\$$", "", PAGES[page], flags=re.DOTALL | re.MULTILINE)  # displayed formulas
+    text = re.sub(r"`[^`\n]*`|^\d\. (?:.*\n)+|^    (?=[A-Z])", "", text, flags=re.MULTILINE)  # code; items of lists
+    assert MARKUP.findall(text) == []
+
+
+def test_what_is_taken_for_markup_is_seen():
+    assert len(MARKUP.findall("so that\n\n    E x = 0\n\nas i\n> 0, x\n+ y, and <w, x> is")) == 4
+
+
 def test_a_missing_name_is_seen():
     wrong = "`rmtfl.outliers.Rigid`, `theory.two_steps.gram`, `test_nothing`, `rmtfl/nothing.py`, `two-step.grams`"
     assert len(missing_names(wrong)) == 5
