@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from rmtfl.weights.deformed import two_steps
+from rmtfl.weights.deformed import nodes, one_step, two_steps
+from rmtfl.weights.statistics import statistics
 from tests.weights.setups import setup
 
 
@@ -16,3 +17,26 @@ def test_noise_adds_its_variance_to_the_labels_and_nothing_else(target):
     without = clean.data.target.numpy()(z)
     assert y.mean() == pytest.approx(without.mean(), abs=1e-12)
     assert np.mean(y * y) == pytest.approx(np.mean(without * without) + 0.09, rel=1e-12)
+
+
+def test_samples_are_longer_along_the_direction_that_they_make():
+    # u = b^⊥/‖b^⊥‖, b = X^T y/n: a sample's own part in b adds φ to E ⟨x, u⟩², and correlates it with its label.
+    case = setup(width=400, batches="independent", alpha=("3/10",), scale=(2,), bulk="deformed")
+    stats, n, d = statistics(case), 400, 400
+    labels = nodes.labels(case, n, nodes.GROWTH)
+    batch = one_step.label_batch(labels, stats.perpendicular, np.arange(2))
+    predicted = np.array([labels.weight @ batch.second[:, 1, 1], labels.weight @ (labels.y**2 * batch.second[:, 1, 1])])
+    rng, seen = np.random.default_rng(2), []
+    for _ in range(60):
+        x = rng.standard_normal((n, d))
+        y = np.tanh(x[:, 0])
+        b = x.T @ y / n
+        b[0] = 0
+        squares = (x @ b) ** 2 / (b @ b)
+        seen.append([squares.mean(), (y * y * squares).mean()])
+    error = np.std(seen, axis=0, ddof=1) / np.sqrt(len(seen))
+    assert np.all(np.abs(np.mean(seen, axis=0) - predicted) < 4 * error + 3 / n), (
+        np.mean(seen, axis=0),
+        predicted,
+        error,
+    )
