@@ -43,11 +43,13 @@ STEPS = [
 LEADING = ["tests/formulas/test_two_step.py", "tests/theory/test_two_step.py", "tests/weights/test_limit.py"]
 MANY = ["tests/theory/test_many_steps.py", "tests/weights/test_many_steps.py"]
 FEATURES = [
-    f"tests/features/test_{name}.py" for name in ("theory", "operator", "spread", "bulk", "limit", "counts", "networks")
+    f"tests/features/test_{name}.py"
+    for name in ("theory", "operator", "spread", "bulk", "neurons", "limit", "counts", "networks")
 ]
 REGRESSION = ["tests/regression/test_equivalents.py", "tests/regression/test_prediction.py"]
-DEFORMED = ["tests/weights/test_deformed.py", "tests/weights/test_deformed_reused.py", "tests/weights/test_half.py"]
-REUSED = [*DEFORMED[1:], DEFORMED[0]]
+DEFORMED = [f"tests/weights/test_{name}.py" for name in ("nodes", "deformed", "deformed_reused", "half")]
+REUSED = [*DEFORMED[2:], *DEFORMED[:2]]
+OUTPUT = ["tests/weights/test_deformed_output.py"]
 SPECTRUM = [f"tests/kernel/test_{name}.py" for name in ("theory", "limit", "rules", "duals", "spectrum")]
 FORMULAS: dict[str, list[str]] = {
     "rmtfl.gaussian": ["tests/test_gaussian.py", "tests/theory/test_gaussian_calculus.py"],
@@ -78,6 +80,9 @@ FORMULAS: dict[str, list[str]] = {
     "rmtfl.weights.deformed.frame": DEFORMED,
     "rmtfl.weights.deformed.branch": DEFORMED,
     "rmtfl.weights.deformed.spectrum": DEFORMED,
+    "rmtfl.weights.deformed.output_one_step": OUTPUT,
+    "rmtfl.weights.deformed.output_independent": OUTPUT,
+    "rmtfl.weights.deformed.output_reused": OUTPUT,
     "rmtfl.weights.deformed.law": ["tests/weights/test_bulk.py", *DEFORMED],
     "rmtfl.features.hermite": FEATURES,
     "rmtfl.features.neurons": FEATURES,
@@ -91,6 +96,7 @@ FORMULAS: dict[str, list[str]] = {
     "rmtfl.regression.moments": ["tests/regression/test_moments.py", *REGRESSION],
     "rmtfl.regression.layer": [*REGRESSION, "tests/regression/test_layer.py", "tests/regression/test_simulation.py"],
     "rmtfl.regression.features": REGRESSION,
+    "rmtfl.regression.batches": ["tests/regression/test_batches.py", *REGRESSION],
     "rmtfl.regression.equivalents": REGRESSION,
     "rmtfl.formulas.two_step": ["tests/formulas/test_two_step.py"],
     "rmtfl.formulas.polynomials": ["tests/formulas/test_two_step.py"],
@@ -124,6 +130,7 @@ FORMULAS: dict[str, list[str]] = {
     "rmtfl.laws.subordinated": ["tests/laws/test_subordinated.py", "tests/laws/test_convolution.py"],
     "rmtfl.laws.random_features": ["tests/laws/test_random_features.py"],
     "rmtfl.laws.variance_profile": ["tests/laws/test_variance_profile.py"],
+    "rmtfl.laws.diagonal": ["tests/laws/test_variance_profile.py"],
     "rmtfl.laws.profile_equation": ["tests/laws/test_variance_profile.py"],
     "rmtfl.statistics": ["tests/test_statistics.py"],
 }
