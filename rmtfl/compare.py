@@ -249,29 +249,30 @@ class Results:
 
     @property
     def caution(self) -> str | None:
-        """What a reader must know beside the verdict: an unjudged number of outliers that is not the predicted one."""
+        """What a reader must know beside the verdict: more values outside the bulk than predicted, judged by nothing.
+
+        Fewer are no news: an outlier that is not there, or near the edge, is judged by its location.
+        """
         counted = [
             row
             for row in self.rows
             if any(c.name in (COUNT, AT_LEAST) and c.trials and not c.judged for c in row.comparisons)
         ]
-        off = [(row, miscount) for row in counted if (miscount := row.miscount) is not None]
+        off = [(row, miscount) for row in counted if (miscount := row.miscount) is not None and miscount.excess]
         if not off:
             return None
-        worst = max((miscount for _, miscount in off), key=lambda found: abs(found.observed - found.predicted))
+        worst = max((miscount for _, miscount in off), key=lambda found: found.observed - found.predicted)
         observed, predicted = worst.shown
         if len(counted) == 1:
             values = "value" if observed == "1" else "values"
             text = f"not judged: {observed} {values} beyond the edge of the bulk where {predicted}"
-            if worst.excess and worst.edge is not None and worst.top is not None:
+            if worst.edge is not None and worst.top is not None:
                 text += f", the first that is not predicted at {worst.top:.4g} (edge {worst.edge:.4g})"
         else:
             text = (
-                f"not judged: in {len(off)} of {len(counted)} rows the number of values beyond the edge of the bulk "
-                f"is not the predicted one (at worst {observed} where {predicted})"
+                f"not judged: in {len(off)} of {len(counted)} rows there are more values beyond the edge of the bulk "
+                f"than predicted (at worst {observed} where {predicted})"
             )
-        if not worst.excess:
-            return text
         where = "there " if len(counted) > 1 else ""
         matrices = "these matrices" if len(counted) > 1 or worst.draws > 1 else "this matrix"
         text += f": {where}the {'rigid ' if worst.rigid else ''}bulk does not describe {matrices}"
