@@ -19,15 +19,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import make_interp_spline
+from scipy.special import ndtr
 
-from rmtfl.gaussian import rule
+from rmtfl.gaussian import density, rule
 from rmtfl.links import Link, parse
 from rmtfl.setup import Setup
 from rmtfl.weights import conditional
 from rmtfl.weights.deformed import slopes
 from rmtfl.weights.rows import FARTHEST, Resolution, ReusedFrame
 from rmtfl.weights.second_layer import hermite_rule, orthonormal_hermite
-from rmtfl.weights.smoothing import REACH, smooth, value_and_derivative
+from rmtfl.weights.smoothing import REACH, lines, smooth, value_and_derivative
 from rmtfl.weights.statistics import Statistics
 
 Array = NDArray[np.float64]
@@ -161,10 +162,24 @@ def _kinked(setup: Setup, stats: Statistics, shift: float, frame: ReusedFrame, G
     spread = max(abs(shift) * stats.specific, 1e-12)
     own = (1 + shift * stats.c0 * stats.mu2) * h + shift * stats.phi * frame.grid.nodes[:, None] * inner
     mean = shift * stats.mu1 * G[:, :, None] + own
-    average, linear, itself = _tabulated(slope, mean, spread)
+    average, linear, itself = _steps(link, mean, spread) if link.is_piecewise_linear else _tabulated(slope, mean, spread)
     xi = spread * linear * np.sign(shift) * stats.specific
     one, *others = (v @ weight for v in (average, average * h, xi, average * inner, itself))
     return np.array([one, *others[:-1], others[-1] - one**2])
+
+
+def _steps(link: Link, mean: Array, spread: float) -> Array:
+    """(E σ', E[t σ']/√τ, E σ'²) at N(mean, spread²) for a piecewise-linear σ, in closed form."""
+    slope, _, jumps = lines(link)
+    found = np.array([slope, 0.0, slope**2])[:, *([None] * mean.ndim)] * np.ones_like(mean)
+    for cut, jump in jumps:
+        t = (mean - cut) / spread
+        above = ndtr(t)
+        found[0] += jump * above
+        found[1] += jump / spread * density(t)
+        found[2] += (2 * slope * jump + jump**2) * above
+        slope += jump
+    return found
 
 
 def _tabulated(slope: Link, mean: Array, spread: float) -> Array:

@@ -21,6 +21,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from rmtfl.errors import ToleranceNotMet
 from rmtfl.regression.batches import Response
 from rmtfl.regression.features import Features
 from rmtfl.solve import Anderson, FixedPoint, solve
@@ -104,15 +105,21 @@ class Regression:
             start = Resolvent(np.full(count, 1 / (ridge + size)), np.full(f.sample.size, delta), one / 2)
         x = np.concatenate([np.log(start.r), np.log(start.delta), start.share.ravel()])
         problem = FixedPoint(step, lambda x: np.clip(x, -LARGEST, LARGEST))
-        found = solve(problem, Anderson(memory=8), x, tolerance=CONVERGED, max_steps=MAX_STEPS).value
+        try:
+            found = solve(problem, Anderson(memory=8), x, tolerance=CONVERGED, max_steps=MAX_STEPS).value
+        except (ToleranceNotMet, np.linalg.LinAlgError) as error:
+            norm = float(np.sqrt(np.max(batches.own + batches.noise.sum(axis=0))))
+            raise ToleranceNotMet(
+                f"the equations of the regression are not solved at {samples:g} samples and ridge {ridge:g}: the steps "
+                f"have made rows of norm 1 as long as {norm:.3g}; a smaller training.scale keeps them of order one"
+            ) from error
         return Resolvent(np.exp(found[:count]), np.exp(found[count:known]), found[known:].reshape(rank, rank))
 
-    def errors(self, samples: float, ridge: float, at: Resolvent) -> Errors:
+    def errors(self, samples: float, at: Resolvent) -> Errors:
         """Test and training error at a solution of the fixed point."""
         f, psi, r, batches = self.features, self.psi, at.r, self.features.batches
         e, C = f.linear_left, f.linear_right
         load = samples / self.width * f.sample / (1 + at.delta)
-        load2 = load / (1 + at.delta)
         T = (C * load) @ C.T
         response = self._response(r, _between(T, at.share))
         L = np.asarray(np.linalg.inv(np.eye(len(T)) + response.whole @ T))
@@ -124,7 +131,8 @@ class Regression:
         i, j = np.triu_indices(len(T))
         twice = np.where(i < j, 2.0, 1.0)
         count, neurons = i.size, r.size
-        products, forms = C[i] * C[j], twice * e[:, i] * e[:, j]
+        pairs, masses = slice(count), slice(count, count + neurons)
+        forms = twice * e[:, i] * e[:, j]
         gather = psi * f.neuron * (e[:, i] * e[:, j]).T
         squares = batches.weight * batches.share
         of_X, of_r = np.zeros((count, count)), gather * batches.own  # −dP̄
@@ -136,24 +144,26 @@ class Regression:
             of_r += _congruence(left, batches.weight) @ gathered
             felt_X -= noise[:, None] * (forms @ _congruence(left.transpose(0, 2, 1), batches.weight))
             felt_r += batches.phi * noise[:, None] * (forms @ (_congruence(grown, squares) @ gathered))
-        outer = _congruence(L)
-        system = np.zeros((2 * count + neurons, 2 * count + neurons))
-        places = slice(0, count), slice(count, count + neurons), slice(count + neurons, None)
-        shrunk, inside = _congruence(X), _congruence(L.T)
-        system[places[0], places[0]], system[places[0], places[1]] = -shrunk @ of_X, -shrunk @ of_r
-        system[places[0], places[2]] = -inside
-        system[places[1], places[0]], system[places[1], places[1]] = felt_X, felt_r
-        seen = (twice * products.T) @ np.column_stack([outer @ of_X, outer @ of_r, _congruence(H)]) / psi
-        seen[:, places[1]] += f.neuron * f.rest.T
-        against = np.column_stack([seen, bias])
-        fields = (f.rest * load2) @ against
-        system[places[1]] += fields[:, :-1]
-        system[places[1]] *= r[:, None] ** 2
-        tensions = (products * load2) @ against
-        system[places[2]] = tensions[:, :-1]
-        given = np.concatenate([np.zeros(count), r**2 * (fields[:, -1] + force), tensions[:, -1]])
-        mse = bias + seen @ np.linalg.solve(np.eye(len(system)) - system, given)
+        outer, shrunk = _congruence(L), _congruence(X)
+        seen = np.zeros((count + neurons, 2 * count + neurons))  # −dδ on the seen functions of t
+        seen[:count] = twice[:, None] * np.hstack([outer @ of_X, outer @ of_r, _congruence(H)]) / psi
+        seen[masses, masses] = np.diag(f.neuron)
+        loaded = self._seen * (load / (1 + at.delta))
+        back, given = loaded @ self._seen.T @ seen, loaded @ bias
+        back[masses, pairs] += felt_X
+        back[masses, masses] += felt_r
+        held = -np.hstack([shrunk @ of_X, shrunk @ of_r, _congruence(L.T)])
+        system = np.vstack([held, r[:, None] ** 2 * back[masses], back[pairs]])
+        known = np.concatenate([np.zeros(count), r**2 * (given[masses] + force), given[pairs]])
+        mse = bias + (seen @ np.linalg.solve(np.eye(len(system)) - system, known)) @ self._seen
         return Errors(float(f.sample @ mse), float(f.sample @ (mse / (1 + at.delta) ** 2)))
+
+    @cached_property
+    def _seen(self) -> Array:
+        """The functions of t that δ is made of: products of two linear features, and the rest of each neuron's."""
+        C = self.features.linear_right
+        i, j = np.triu_indices(len(C))
+        return np.vstack([C[i] * C[j], self.features.rest])
 
     def _response(self, r: Array, X: Array) -> Response:
         f = self.features

@@ -72,7 +72,7 @@ def layer(setup: Setup, order: int, level: int, samples: int = 8) -> Layer:
         mean, spread = stats.mu1 * update, after_one_step(setup, stats, first * a)
     else:
         second = training.step_size(1, width)
-        mean, spread, update = _two_steps(setup, stats, (first, second), (a, weight), cut, level)
+        mean, spread, update = _two_steps(setup, stats, (first, second), (a, weight), cut, level + cut)
     variance = spread.total
     return Layer(
         Neurons(a, weight, mean, np.sqrt(variance)),

@@ -1,13 +1,12 @@
 """What a `feature-regression` study predicts: test and training error after no step, one and two, and its JSON.
 
 Every number is computed at three resolutions; the last is the number, and its distance to the one before the error, or
-a tenth of that to the first where it is larger; the worst point of all curves speaks for all. A study that this does
-not settle to its tolerance is refined.
+a tenth of that to the first where it is larger; the worst point of all curves speaks for all. Of a long curve a few
+points are asked, the one next to ñ = N among them. A study that this does not settle to its tolerance is refined.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmtfl.errors import ToleranceNotMet
+from rmtfl.regression.compare import steps_named
 from rmtfl.regression.equivalents import Regression
 from rmtfl.regression.features import features
 from rmtfl.regression.layer import layer, untrained
@@ -24,6 +24,7 @@ Array = NDArray[np.float64]
 
 LEVELS = 6
 AGREEMENT = 0.1  # of the distance to the level before last: two levels may agree by accident
+ASKED = 8  # points of a curve at every resolution
 ROUNDING = 1e-8  # relative: what the fixed point's tolerance leaves in an error
 
 
@@ -122,40 +123,60 @@ def _curves(setup: RegressionSetup, steps: int) -> list[Curve]:
 
 def _settled(setup: RegressionSetup, steps: int) -> tuple[Array, Array]:
     """(mse, training) and their errors, each of shape (ridges, 2, ratios)."""
-    older, previous = (at_resolution(setup, steps, Resolution.at(level)) for level in range(2))
+    samples = np.array([setup.samples(ratio) for ratio in setup.regression.sample_ratio])
+    asked = _asked(samples, int(setup.sizes.width))
+    older, previous = (at_resolution(setup, steps, Resolution.at(level), asked) for level in range(2))
     for level in range(2, LEVELS):
-        numbers = at_resolution(setup, steps, Resolution.at(level))
+        regression = regression_at(setup, steps, Resolution.at(level))
+        numbers = _curves_at(setup, regression, asked)
         changes = np.maximum(np.abs(numbers - previous), AGREEMENT * np.abs(numbers - older)) / numbers
         # Where one point of a curve agrees by accident, its neighbours tell.
-        errors = (changes.max(axis=(0, 2), keepdims=True) + ROUNDING) * numbers
+        errors = changes.max(axis=(0, 2), keepdims=True) + ROUNDING
         # Of a training error, which may be tiny, what matters is its size beside the test error.
-        if np.all(errors <= setup.theory.tolerance * numbers[:, :1]):
-            return numbers, errors
+        if np.all(errors * numbers <= setup.theory.tolerance * numbers[:, :1]):
+            ordered, places = np.unique(samples, return_inverse=True)
+            if ordered.size > asked.size:
+                numbers = _curves_at(setup, regression, ordered)
+            return numbers[:, :, places], errors * numbers[:, :, places]
         older, previous = previous, numbers
-    worst = float(np.max(errors / numbers[:, :1]))
+    worst = float(np.max(errors * numbers / numbers[:, :1]))
     raise ToleranceNotMet(
-        f"the errors after {steps} steps are known to {worst:.1e}, not to the tolerance {setup.theory.tolerance:g}; "
-        "ask for a larger theory.tolerance"
+        f"the errors after {steps_named(steps)} are known to {worst:.1e}, not to the tolerance "
+        f"{setup.theory.tolerance:g}; ask for a larger theory.tolerance"
     )
 
 
-def at_resolution(setup: RegressionSetup, steps: int, resolution: Resolution) -> Array:
-    """(mse, training) after so many steps at one resolution, of shape (ridges, 2, ratios)."""
+def _asked(samples: Array, width: int) -> Array:
+    """ASKED of the numbers of samples, ascending, and the one next to N."""
+    ordered = np.unique(samples)
+    places = {*np.linspace(0, ordered.size - 1, min(ASKED, ordered.size)).round().astype(int).tolist()}
+    return np.asarray(ordered[sorted({*places, int(np.argmin(np.abs(ordered - width)))})])
+
+
+def at_resolution(setup: RegressionSetup, steps: int, resolution: Resolution, samples: Array) -> Array:
+    """(mse, training) after so many steps at one resolution, at ascending ñ: of shape (ridges, 2, ratios)."""
+    return _curves_at(setup, regression_at(setup, steps, resolution), samples)
+
+
+def regression_at(setup: RegressionSetup, steps: int, resolution: Resolution) -> Regression:
+    """The regression after so many steps at one resolution."""
     network, data, sizes = setup.network, setup.data, setup.sizes
     grid = resolution.order, resolution.layer, resolution.samples
     trained = layer(setup.trained(steps), *grid) if steps else untrained()
     equivalent = features(network.activation, data.target, trained, resolution.features, resolution.cutoff)
-    regression = Regression(equivalent, float(data.noise), int(sizes.width), float(sizes.psi))
-    samples = [setup.samples(ratio) for ratio in setup.regression.sample_ratio]
+    return Regression(equivalent, float(data.noise), int(sizes.width), float(sizes.psi))
+
+
+def _curves_at(setup: RegressionSetup, regression: Regression, samples: Array) -> Array:
     return np.array([_curve(regression, samples, float(ridge)) for ridge in setup.regression.ridge])
 
 
-def _curve(regression: Regression, samples: Sequence[int], ridge: float) -> Array:
-    """(mse, training) at each number of samples, shape (2, samples), each found from the one before it in size."""
-    found = np.empty((2, len(samples)))
+def _curve(regression: Regression, samples: Array, ridge: float) -> Array:
+    """(mse, training) at each number of samples, shape (2, samples), each found from the one before it."""
+    found = np.empty((2, samples.size))
     at = None
-    for index in np.argsort(samples):
-        at = regression.resolvent(samples[index], ridge, at)
-        errors = regression.errors(samples[index], ridge, at)
+    for index, count in enumerate(samples.tolist()):
+        at = regression.resolvent(count, ridge, at)
+        errors = regression.errors(count, at)
         found[:, index] = errors.mse, errors.training
     return found

@@ -77,7 +77,7 @@ def test_rows_along_the_samples_of_a_batch(samples: float, ridge: float) -> None
     equivalent = features(parse("tanh(x)"), parse("He2(x)"), Layer(neurons, np.zeros((2, 2, 2)), rows), 0.5, 1e-6)
     regression = Regression(equivalent, 0.0, d, 1.0)
     count = round(samples * d)
-    found = regression.errors(count, ridge, regression.resolvent(count, ridge))
+    found = regression.errors(count, regression.resolvent(count, ridge))
     shared = np.linalg.cholesky(shared_covariance(d, 1.0, rng))
     gaussian, kind = rng.standard_normal((2, d, d)) / np.sqrt(d), np.arange(d) % 2
     weights = np.sqrt(own)[kind][:, None] * gaussian[0] + np.sqrt(noise[0])[kind][:, None] * (gaussian[1] @ shared.T)

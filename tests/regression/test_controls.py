@@ -35,10 +35,10 @@ def test_few_trials_and_controls_that_do_not_vary_change_nothing() -> None:
 
 @pytest.mark.parametrize(("batches", "count"), [("reused", 1), ("independent", 2)])
 def test_a_trial_says_how_large_its_labels_were(batches: str, count: int) -> None:
-    setup = setting(width=40, target="He3(x)", batches=batches, alpha=["1/4"] * 2, scale=[1, 1])
+    setup = setting(width=40, target="x + He2(x)/2", batches=batches, alpha=["1/4"] * 2, scale=[1, 1])
     draws = [trial(setup, SeedSequence(5, spawn_key=(0, k)))["excess"] for k in range(60)]
     excess = np.array(draws)
     assert excess.shape == (60, 2 + count)
     assert np.all(np.abs(excess.mean(axis=0)) <= 4 * excess.std(axis=0, ddof=1) / np.sqrt(60))
     labels = last_batch(setup.trained(2), SeedSequence(5, spawn_key=(0, 0)))[1]
-    assert draws[0][-1] == pytest.approx(np.mean(labels**2) - 6 - 0.09)
+    assert draws[0][-1] == pytest.approx(np.mean(labels**2) - 1.5 - 0.09)

@@ -23,7 +23,7 @@ def no_step(activation: str, target: str, noise: float, psi: float, samples: flo
     equivalent = features(parse(activation), parse(target), untrained(), 0.5, 1e-4)
     regression = Regression(equivalent, noise, width, psi)
     count = samples * width / psi
-    return regression.errors(count, ridge, regression.resolvent(count, ridge))
+    return regression.errors(count, regression.resolvent(count, ridge))
 
 
 @pytest.mark.parametrize(("psi", "samples"), [(1.0, 0.5), (0.5, 2.0), (3.0, 1.0)])
@@ -91,7 +91,7 @@ def test_a_sign_of_the_second_layer_is_nothing_to_an_odd_activation() -> None:
     found = []
     for layer_ in (both, one):
         regression = Regression(features(parse("tanh(x)"), parse("sin(x)"), layer_, 0.5, 1e-4), 0.1, 400, 1.0)
-        found.append(regression.errors(300, 0.1, regression.resolvent(300, 0.1)))
+        found.append(regression.errors(300, regression.resolvent(300, 0.1)))
     assert found[0].mse == pytest.approx(found[1].mse, rel=1e-7)
     assert found[0].training == pytest.approx(found[1].training, rel=1e-7)
 
@@ -103,7 +103,7 @@ def test_the_separation_may_be_written_in_any_basis() -> None:
     turn = np.eye(rank) + np.random.default_rng(2).uniform(-0.3, 0.3, (rank, rank))
     other = replace(found, linear_left=found.linear_left @ turn, linear_right=np.linalg.solve(turn, found.linear_right))
     here, there = (Regression(f, 0.1, 400, 1.0) for f in (found, other))
-    errors = [regression.errors(300, 0.1, regression.resolvent(300, 0.1)) for regression in (here, there)]
+    errors = [regression.errors(300, regression.resolvent(300, 0.1)) for regression in (here, there)]
     assert rank > 1
     assert errors[1].mse == pytest.approx(errors[0].mse, rel=1e-7)
     assert errors[1].training == pytest.approx(errors[0].training, rel=1e-7)

@@ -22,7 +22,7 @@ def test_errors_bound_the_distance_to_a_much_finer_computation(target: str, batc
     setup = setting(activation="tanh(x + 7/10)", target=target, batches=batches, ridge=["1/1000", 1], **TWO)
     found = predict(setup)
     for steps in range(3):
-        fine = at_resolution(setup, steps, Resolution.at(4))
+        fine = at_resolution(setup, steps, Resolution.at(4), np.array([200, 800]))
         for curve, (mse, training) in zip([c for c in found.curves if c.steps == steps], fine, strict=True):
             assert np.all(np.abs(np.array(curve.mse) - mse) <= curve.error)
             assert np.all(np.abs(np.array(curve.training) - training) <= curve.training_error)
@@ -64,6 +64,21 @@ def test_fifty_points_take_less_than_a_second() -> None:
     start = time.process_time()
     predict(setup)
     assert time.process_time() - start < 1
+
+
+def test_points_of_a_long_curve_have_the_errors_of_those_asked_for() -> None:
+    setup = setting(target="x + He2(x)/2", sample_ratio=[0.2 * k for k in range(1, 21)] + [1], **TWO)
+    fine = at_resolution(setup, 2, Resolution.at(4), np.arange(80, 1601, 80))[0]
+    found = predict(setup).curves[2]
+    for numbers, errors, exact in ((found.mse, found.error, fine[0]), (found.training, found.training_error, fine[1])):
+        assert np.all(np.abs(np.array(numbers)[:-1] - exact) <= errors[:-1])
+        assert numbers[-1] == numbers[4]
+
+
+@pytest.mark.parametrize("target", ["x", "He3(x)"])
+def test_steps_beyond_reach_are_refused_by_their_key(target: str) -> None:
+    with pytest.raises(ToleranceNotMet, match=r"rows of norm 1 as long as .*training\.scale"):
+        predict(setting(target=target, scale=[1000]))
 
 
 def test_a_tolerance_out_of_reach_is_refused() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from rmtfl.features.neurons import Neurons
+from rmtfl.regression.batches import Batches
 from rmtfl.regression.equivalents import Regression
 from rmtfl.regression.features import features
 from rmtfl.regression.layer import Layer, layer
@@ -54,13 +55,14 @@ def alike(neurons: Neurons) -> Layer:
     """Rows that do not differ in their norm, and are isotropic in the plane of β and b."""
     fluctuation = np.zeros((2, 3, 3))
     fluctuation[:, :2, :2] = neurons.spread[:, None, None] ** 2 * np.eye(2)
-    return Layer(neurons, fluctuation)
+    rows = Batches(neurons.spread**2, np.empty((0, 2)), np.ones(1), np.ones(1), 1.0)
+    return Layer(neurons, fluctuation, rows)
 
 
 def curve(regression: Regression) -> list[float]:
     """Test errors at the published sample ratios."""
     samples = [ratio * WIDTH for ratio in PUBLISHED]
-    return [regression.errors(n, RIDGE, regression.resolvent(n, RIDGE)).mse for n in samples]
+    return [regression.errors(n, regression.resolvent(n, RIDGE)).mse for n in samples]
 
 
 if __name__ == "__main__":
