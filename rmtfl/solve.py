@@ -5,12 +5,14 @@ with its own derivative and, on the real line, its own bracket; `FixedPoint` is 
 F(x). A solver is a frozen object with `init` and `step`; `solve` owns the loop, the step count and the
 status. A failure carries what was tried and what to do about it.
 
-Where it breaks down: `Newton` has no globalisation beyond halving steps that leave the domain, so it needs
-a start that the caller vouches for; `Bracketed` is global but real; `Damped` and `Anderson` need a map
-that contracts, or nearly so. Errors are the size of the next correction, which bounds the true error only
-where the iteration contracts at least by half a step: laws that promise more certify their roots themselves.
+`Bracketed` proves its errors: it ends between two points at which f has opposite signs, beyond the noise that the
+caller states. Where it breaks down: `Newton` has no globalisation beyond halving steps that leave the domain, so it
+needs a start that the caller vouches for; `Bracketed` is global but real, and as honest as the noise it is told;
+`Damped` and `Anderson` need a map that contracts, or nearly so. The errors of these three are the size of the next
+correction, which bounds the true error only where the iteration contracts at least by half a step: laws that promise
+more certify their roots themselves.
 
-Checked in tests/test_solve.py against closed-form roots, with deliberately bad maps and brackets.
+Checked in tests/test_solve.py against equations with known roots, with deliberately bad maps, brackets and noise.
 """
 
 from __future__ import annotations
@@ -26,12 +28,18 @@ from numpy.typing import NDArray
 from rmtfl.errors import ToleranceNotMet
 
 Array = NDArray[Any]
-Residual = Callable[[Array, Array], tuple[Array, Array]]
+Residual = Callable[[Array, Array], tuple[Any, ...]]
 
 #: Steps this small (relative to the scale) that no longer halve are rounding, not progress: Newton's next
 #: step is the square of the last one, so a step of 1e-5 that is followed by a larger one than 5e-6 has met
 #: the noise floor.
 ROUNDING_REGIME = 1e-5
+
+#: No bracket is asked to be narrower than this, relative: two to four ulps.
+ULPS = 2.0**-51
+
+#: A function this small has no sign, whatever noise is stated; a bracket this narrow is a point.
+UNDERFLOW = float(np.finfo(float).tiny)
 
 
 class Status(Enum):
@@ -40,7 +48,7 @@ class Status(Enum):
     CONVERGED = "converged"
     STALLED = "stalled at the rounding level before the tolerance"
     EXHAUSTED = "ran out of steps"
-    DIVERGED = "left the numbers that a float holds"
+    DIVERGED = "left the numbers that a float holds, or found no change of sign"
 
 
 @dataclass(frozen=True)
@@ -48,12 +56,14 @@ class Root:
     """Independent scalar equations f(x) = 0, one an entry of x (1-D, real or complex).
 
     Attributes:
-        residual: `residual(x, index)` returns f and f' for the entries `index` of the batch, at the values x.
+        residual: `residual(x, index)` returns f and f' for the entries `index` of the batch, at the values x; for
+            `Bracketed` it may add how far f may be off, 0 if it does not: the sign is trusted where |f| is larger.
         lower: For `Bracketed`: the left end of each entry's bracket.
         upper: The right end.
         increasing: Whether f increases across the bracket.
         inside: `inside(x, index)`: the domain; `Newton` halves the steps that leave it.
-        scale: `scale(x, index)`: what a step is relative to; the modulus of x unless given.
+        scale: `scale(x, index)`: what an error is relative to; the modulus of x unless given, and at least a few ulps
+            of a bracket.
     """
 
     residual: Residual
@@ -64,8 +74,11 @@ class Root:
     scale: Callable[[Array, Array], Array] | None = None
 
     def size(self, x: Array, index: Array) -> Array:
-        """Return the scale that a step at x is measured against."""
-        return np.abs(x) if self.scale is None else self.scale(x, index)
+        """Return the scale that an error at x is measured against."""
+        size = np.abs(x) if self.scale is None else self.scale(x, index)
+        if self.lower is not None and self.upper is not None:
+            size = np.maximum(size, ULPS * (self.upper - self.lower)[index])
+        return np.where(size > 0, size, 1.0)
 
 
 @dataclass(frozen=True)
@@ -81,14 +94,21 @@ class FixedPoint:
     project: Callable[[Array], Array] = field(default=lambda x: x)
 
     def size(self, x: Array, index: Array) -> Array:
-        """Return the scale that a step at x is measured against: one for all entries."""
-        return np.full(index.shape, np.max(np.abs(x), initial=0.0))
+        """Return the scale that an error at x is measured against: one for all entries."""
+        return np.full(index.shape, np.max(np.abs(x), initial=0.0) or 1.0)
 
 
 @dataclass(frozen=True)
 class State:
-    """Where an iteration stands: the iterate, the size of its last correction relative to the scale, what
-    is open.
+    """Where an iteration stands.
+
+    Attributes:
+        value: The iterate.
+        error: How far each entry may be off, relative to its scale.
+        active: Which entries are open.
+        stalled: Which got as far as rounding lets them.
+        evaluations: How many scalar equations were evaluated.
+        memory: What the solver hands itself from step to step.
     """
 
     value: Array
@@ -96,9 +116,22 @@ class State:
     active: Array
     stalled: Array
     evaluations: int = 0
-    lower: Array | None = None
-    upper: Array | None = None
-    history: tuple[tuple[Array, Array], ...] = ()
+    memory: tuple[Any, ...] = ()
+
+    @classmethod
+    def first(cls, start: Array, *memory: Any) -> State:
+        """Return the state before the first step."""
+        value = np.array(start, dtype=np.result_type(start, float))
+        size = value.size
+        return cls(value, np.full(size, np.inf), np.arange(size), np.zeros(size, bool), memory=memory)
+
+    def after(self, new: Array, error: Array, open_: Array, stalled: Array, *memory: Any) -> State:
+        """Return the state after a step of the active entries: which of them stay open, which have stalled."""
+        active = self.active
+        value, errors, still = self.value.copy(), self.error.copy(), self.stalled.copy()
+        value[active], still[active] = new, stalled
+        errors[active] = np.where(np.isfinite(error), error, np.inf)
+        return State(value, errors, active[open_], still, self.evaluations + active.size, memory)
 
 
 @dataclass(frozen=True)
@@ -107,12 +140,12 @@ class Solution:
 
     Attributes:
         value: The iterate, shape of the start.
-        error: Size of the last correction, absolute, entry by entry (`Root`) or its maximum norm
-            (`FixedPoint`).
+        error: How far it may be off, absolute, entry by entry: of `Bracketed` a bound, given the noise; of the
+            others the size of the last correction (of a `FixedPoint` its maximum norm).
         status: CONVERGED only if every entry did.
         converged: Which entries did.
         steps: How many passes of the loop.
-        evaluations: How many scalar equations (or maps) were evaluated.
+        evaluations: How many scalar equations were evaluated.
     """
 
     value: Array
@@ -140,33 +173,6 @@ class Solver(Protocol):
         """Return the state after one more step."""
 
 
-def _first_state(start: Array) -> State:
-    value = np.array(start, dtype=np.result_type(start, float))
-    return State(value, np.full(value.shape, np.inf), np.arange(value.size), np.zeros(value.shape, bool))
-
-
-def _advance(problem: Root, state: State, new: Array, tolerance: float, **changes: Any) -> State:
-    """Record a step of the active entries: who has converged, who only meets rounding."""
-    active = state.active
-    value, error, stalled = state.value.copy(), state.error.copy(), state.stalled.copy()
-    scale = problem.size(new, active)
-    relative = np.abs(new - value[active]) / np.where(scale > 0, scale, 1.0)
-    # Bisection halves exactly: only what shrinks by less than a quarter has stopped shrinking.
-    stuck = (relative > 0.75 * error[active]) & (error[active] < ROUNDING_REGIME)
-    value[active], stalled[active] = new, stuck & (relative > tolerance)
-    error[active] = np.where(np.isfinite(relative), relative, np.inf)
-    open_ = (relative > tolerance) & ~stuck & np.isfinite(relative)
-    return replace(
-        state,
-        value=value,
-        error=error,
-        stalled=stalled,
-        active=active[open_],
-        evaluations=state.evaluations + active.size,
-        **changes,
-    )
-
-
 @dataclass(frozen=True)
 class Newton:
     """Newton's method entry by entry; steps that leave the domain are halved, at most `halvings` times."""
@@ -176,13 +182,13 @@ class Newton:
 
     def init(self, problem: Root, start: Array) -> State:
         """Start at the given point."""
-        return _first_state(start)
+        return State.first(start)
 
     def step(self, problem: Root, state: State, tolerance: float) -> State:
         """One Newton step of every open entry."""
         index = state.active
-        here = state.value[index]
-        f, slope = problem.residual(here, index)
+        here, last = state.value[index], state.error[index]
+        f, slope, *_ = problem.residual(here, index)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             correction = np.where(f == 0, 0.0, f / slope)
         new = here - correction
@@ -193,46 +199,82 @@ class Newton:
                     break
                 correction = np.where(out, 0.5 * correction, correction)
                 new = here - correction
-        return _advance(problem, state, new, tolerance)
+        error = np.abs(correction) / problem.size(new, index)
+        stalled = (error > tolerance) & (error > 0.75 * last) & (last < ROUNDING_REGIME)
+        open_ = (error > tolerance) & ~stalled & np.isfinite(error)
+        return state.after(new, error, open_, stalled)
 
 
 @dataclass(frozen=True)
 class Bracketed:
-    """Newton's method inside a shrinking bracket, bisecting whenever Newton leaves it: global on the real
-    line.
+    """Newton's method inside a shrinking bracket, bisecting whenever Newton does not halve its steps.
+
+    As soon as a correction is within the tolerance it steps beyond the root, and bisects where that changes no sign:
+    the bracket closes from both sides, and a misleading slope costs time only. Where |f| is at its noise the bracket is
+    closed around all points at which it was; the error is that width, and an entry has stalled if that is more than was
+    asked.
     """
 
-    remedy: str = "check that the function changes sign over the bracket"
+    remedy: str = "check that the function changes sign over the bracket, and state its noise"
 
     def init(self, problem: Root, start: Array) -> State:
         """Start at the given points, pulled into their brackets."""
         if problem.lower is None or problem.upper is None:
             raise TypeError("Bracketed needs a Root with lower and upper")
         lower, upper = np.array(problem.lower, float), np.array(problem.upper, float)
-        return replace(_first_state(np.clip(start, lower, upper)), lower=lower, upper=upper)
+        start = np.clip(start, lower, upper)
+        never, far = np.zeros(start.shape, bool), np.full(start.shape, np.inf)
+        # The bracket, whether f was seen at its ends, the first and last point of noise, the size of the last step.
+        return State.first(start, lower, upper, never, never, far, -far, far)
 
     def step(self, problem: Root, state: State, tolerance: float) -> State:
-        """One Newton step, or a bisection, of every open entry."""
-        assert state.lower is not None and state.upper is not None
+        """One evaluation of every open entry."""
         index = state.active
-        here, lower, upper = state.value[index], state.lower.copy(), state.upper.copy()
-        f, slope = problem.residual(here, index)
-        right = (f > 0) == problem.increasing
-        upper[index] = np.where(right & (f != 0), here, upper[index])
-        lower[index] = np.where(~right & (f != 0), here, lower[index])
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            new = np.where(f == 0, here, here - f / slope)
-        low, high = lower[index], upper[index]
-        moved = state.error[index] < np.inf
-        last = np.where(moved, state.error[index], 0.0) * problem.size(here, index)
-        with np.errstate(invalid="ignore"):
-            step = np.abs(new - here)
-            # Newton that creeps is no better than bisection: it must at least halve its own last step ...
-            poor = ~((new > low) & (new < high)) | (moved & (step > 0.5 * last))
-            # ... unless it only meets rounding, where the bracket's ends are as noisy as the step.
-            noise = moved & (state.error[index] < ROUNDING_REGIME) & (step <= 10 * last)
-        new = np.where(poor & ~noise & (f != 0), 0.5 * low + 0.5 * high, new)
-        return _advance(problem, state, new, tolerance, lower=lower, upper=upper)
+        here, memory = state.value[index], state.memory
+        low, high, seen_low, seen_high, first, last, moved = memory
+        with np.errstate(all="ignore"):
+            f, slope, *stated = problem.residual(here, index)
+            noise = np.fmax(stated[0] if stated else 0.0, UNDERFLOW)
+            newton = f / slope
+            above, below = (f > noise, f < -noise) if problem.increasing else (f < -noise, f > noise)
+            lost = (above & (here <= low)) | (below & (here >= high))
+            low, high = np.where(below, here, low), np.where(above, here, high)
+            seen_low, seen_high = seen_low | (here <= low), seen_high | (here >= high)
+            asked = max(tolerance, ULPS) * problem.size(here, index)
+            narrow, middle = high - low <= asked, 0.5 * low + 0.5 * high
+
+            # Newton, or beyond the root where that is near: if this changes no sign, no step halves 0.
+            root, near = here - newton, np.abs(newton) <= 0.25 * asked
+            new = np.where(near, root + np.where(below, 0.5, -0.5) * asked, root)
+            inside = np.where(seen_low, new > low, new >= low) & np.where(seen_high, new < high, new <= high)
+            new = np.where(inside & (np.abs(newton) < 0.5 * moved), new, middle)
+            moved = np.where(near & (new != middle), 0.0, np.abs(new - here))
+            # A bracket that is narrow enough must have been seen to be one.
+            new = np.where(narrow & ~seen_low, low, np.where(narrow & ~seen_high, high, new))
+            done = narrow & seen_low & seen_high
+            new = np.where(done, np.where((root >= low) & (root <= high), root, middle), new)
+
+            quiet, stale = ~(above | below | lost), (first < low) | (last > high)
+            first = np.minimum(np.where(stale, np.inf, first), np.where(quiet, here, np.inf))
+            last = np.maximum(np.where(stale, -np.inf, last), np.where(quiet, here, -np.inf))
+            noisy = (first <= last) & ~done
+            if noisy.any():
+                # Look for the ends of the noise, first as far as the slope says, then in doubling steps.
+                reach = 4 * noise / np.abs(slope)
+                wide = np.maximum(np.fmin(np.fmax(last - first, reach), (high - low) / 8), 0.5 * asked)
+                to_low, to_high = first - low, high - last
+                enough = np.fmax(2 * wide, np.where(quiet, 0.0, 1.5 * reach))
+                ended = noisy & (np.maximum(to_low, to_high) <= enough)
+                probe = np.where(to_low > to_high, first - wide, last + wide)
+                new = np.where(noisy, np.where(ended, 0.5 * (first + last), probe), new)
+                done |= ended
+            new = np.where(lost, here, new)
+            width = np.where(lost, np.inf, np.maximum(new - low, high - new))
+            error = (1 + ULPS) * width / problem.size(new, index)
+        stalled = done & ~lost & (error > (1 + ULPS) * max(tolerance, ULPS))
+        open_ = ~(done | lost)
+        memory = (low, high, seen_low, seen_high, first, last, moved)
+        return state.after(new, error, open_, stalled, *(part[open_] for part in memory))
 
 
 @dataclass(frozen=True)
@@ -244,7 +286,8 @@ class Damped:
 
     def init(self, problem: FixedPoint, start: Array) -> State:
         """Start at the given vector."""
-        return _first_state(start)
+        del problem
+        return State.first(start)
 
     def step(self, problem: FixedPoint, state: State, tolerance: float) -> State:
         """One damped application of the map."""
@@ -263,34 +306,32 @@ class Anderson:
 
     def init(self, problem: FixedPoint, start: Array) -> State:
         """Start at the given vector."""
-        return _first_state(start)
+        del problem
+        return State.first(start)
 
     def step(self, problem: FixedPoint, state: State, tolerance: float) -> State:
         """One accelerated step."""
         here = state.value
         change = problem.map(here) - here
         new = here + self.damping * change
-        past = state.history[-self.memory :]
+        past = state.memory[-self.memory :]
         if past and np.isfinite(change).all():
             dx = np.stack([here - x for x, _ in past], axis=1)
             df = np.stack([change - f for _, f in past], axis=1)
             mix = np.linalg.lstsq(df, change, rcond=1e-13)[0]
             new = new - (dx + self.damping * df) @ mix
-        history = (*past, (here, change))
-        return _accept(problem, replace(state, history=history), new, change, tolerance)
+        return _accept(problem, state, new, change, tolerance, *past, (here, change))
 
 
-def _accept(problem: FixedPoint, state: State, new: Array, change: Array, tolerance: float) -> State:
+def _accept(
+    problem: FixedPoint, state: State, new: Array, change: Array, tolerance: float, *memory: tuple[Array, Array]
+) -> State:
+    """Return the state after a step of all entries, which are done together."""
     finite = bool(np.isfinite(new).all() and np.isfinite(change).all())
-    scale = problem.size(new, np.arange(new.size)).max(initial=0.0)
-    relative = float(np.max(np.abs(change), initial=0.0) / (scale if scale > 0 else 1.0)) if finite else np.inf
-    return replace(
-        state,
-        value=problem.project(new) if finite else new,
-        error=np.full(new.shape, relative),
-        active=state.active if finite and relative > tolerance else state.active[:0],
-        evaluations=state.evaluations + 1,
-    )
+    index = np.arange(new.size)
+    error = np.max(np.abs(change), initial=0.0) / problem.size(new, index) if finite else np.full(new.shape, np.inf)
+    open_ = finite & (error > tolerance)
+    return state.after(problem.project(new) if finite else new, error, open_, np.zeros(new.shape, bool), *memory)
 
 
 def solve(
@@ -324,7 +365,8 @@ def solve(
     while state.active.size and steps < max_steps:
         state = solver.step(problem, state, tolerance)
         steps += 1
-    converged = state.error <= tolerance
+    converged = np.isfinite(state.error) & ~state.stalled
+    converged[state.active] = False
     if converged.all():
         status = Status.CONVERGED
     elif not np.isfinite(state.error).all():
@@ -337,12 +379,10 @@ def solve(
         bad = int(np.count_nonzero(~(converged | state.stalled)))
         raise ToleranceNotMet(
             f"{type(solver).__name__} {status.value} after {steps} steps on {bad} of {state.value.size} "
-            f"entries: the worst relative correction is {np.max(state.error):.1e} and {tolerance:.1e} "
+            f"entries: the worst relative error is {np.max(state.error):.1e} and {tolerance:.1e} "
             f"was asked; {solver.remedy}"
         )
-    scale = problem.size(state.value, np.arange(state.value.size))
-    with np.errstate(invalid="ignore"):
-        error = state.error * np.where(scale > 0, scale, 1.0)
+    error = state.error * problem.size(state.value, np.arange(state.value.size))
     return Solution(state.value, error, status, converged, steps, state.evaluations)
 
 

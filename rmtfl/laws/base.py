@@ -23,6 +23,9 @@ from numpy.typing import ArrayLike, NDArray
 from rmtfl.errors import BadInput
 from rmtfl.solve import Bracketed, Root, solve
 
+#: What rounding may move a distribution function from one call to the next, relative to the mass.
+ROUNDING = 16 * 2.0**-53
+
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]
 
@@ -137,12 +140,13 @@ class Law(ABC):
         inside = np.flatnonzero(upper > lower)
         if inside.size:
             low, high, target = lower[inside], upper[inside], flat[inside]
+            noise = ROUNDING * self.mass
 
-            def residual(x: Floats, index: NDArray[np.intp]) -> tuple[Floats, Floats]:
-                return self.cdf(x) - target[index], self.density(x)
+            def residual(x: Floats, index: NDArray[np.intp]) -> tuple[Floats, Floats, float]:
+                return self.cdf(x) - target[index], self.density(x), noise
 
             problem = Root(residual, lower=low, upper=high)
-            found[inside] = solve(problem, Bracketed(), 0.5 * (low + high), tolerance=4e-16).value
+            found[inside] = solve(problem, Bracketed(), 0.5 * (low + high), tolerance=0.0).value
         return found.reshape(wanted.shape)
 
 

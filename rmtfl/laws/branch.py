@@ -298,7 +298,7 @@ class Branch:
             upper - lower, np.sqrt(np.abs(eq.a0.real) * (upper - lower))
         )
         problem = Root(residual, lower=lower, upper=upper)
-        h = solve(problem, Bracketed(), 0.5 * first, tolerance=1e-15, max_steps=300).value
+        h = solve(problem, Bracketed(), 0.5 * first, tolerance=1e-10, max_steps=300).value
         return self._certify(eq, anchor, h.astype(complex), at, of_imag=False)
 
     def _certify(self, eq: Expansion, anchor: Indices, h: Complexes, at: Target, *, of_imag: bool) -> Roots:

@@ -184,7 +184,7 @@ class Convolution(EvaluatedLaw):
             right = reach < 0
             nearest = np.where(right, gap.high - reach - gap.low, gap.high - (gap.low - reach))
             base, side = np.where(right, gap.low, gap.high), np.where(right, 1.0, -1.0)
-            # Wider than need be: a root next to an end of its bracket would look like a stall.
+            # Wider than need be, by more than rounding.
             near = 0.9 * side * np.sqrt(np.maximum(nearest, 0.0))
             far = 1.1 * side * np.sqrt(np.abs(reach))
             lower, upper = np.minimum(near, far), np.maximum(near, far)
@@ -198,14 +198,15 @@ class Convolution(EvaluatedLaw):
                 return base[index] + v * np.abs(v), 2 * np.abs(v)
             return base[index] + width * np.sin(v / 2) ** 2, 0.5 * width * np.sin(v)
 
-        def residual(v: Floats, index: Indices) -> tuple[Floats, Floats]:
+        def residual(v: Floats, index: Indices) -> tuple[Floats, Floats, Floats]:
             s, rate = place(v, index)
-            with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-                value, slope = self.level(gap.law, s + 0j)
-                return value.real - c[index], slope.real * rate
+            value, slope = self.level(gap.law, s + 0j)
+            noise = ROUNDINGS * EPS * (np.abs(value) + abs(self.infinity) + np.abs(s * slope))
+            return value.real - c[index], slope.real * rate, noise
 
         problem = Root(residual, lower=lower, upper=upper)
-        found = solve(problem, Bracketed(), 0.5 * (lower + upper), tolerance=1e-15, throw=False)
+        # A level that the gap ends at, to rounding, is at that end.
+        found = solve(problem, Bracketed(), 0.5 * (lower + upper), tolerance=0.0, throw=False)
         return place(found.value, np.arange(c.size))[0]
 
     def _along(self, pair: tuple[Gap, Gap], c: Floats) -> tuple[Floats, Floats]:
@@ -303,13 +304,13 @@ class Convolution(EvaluatedLaw):
         return values, c, one, two
 
     def _real_level(self, x: Floats, pair: tuple[Gap, Gap], low: float, high: float) -> Floats:
-        def residual(c: Floats, index: Indices) -> tuple[Floats, Floats]:
+        def residual(c: Floats, index: Indices) -> tuple[Floats, Floats, Floats]:
             value, slope = self._along(pair, c)
-            return value - x[index], slope
+            return value - x[index], slope, ROUNDINGS * EPS * (np.abs(x[index]) + self.scale + np.abs(c * slope))
 
         ends = np.full(x.shape, low), np.full(x.shape, high)
         problem = Root(residual, lower=ends[0], upper=ends[1])
-        return solve(problem, Bracketed(), 0.5 * (ends[0] + ends[1]), tolerance=1e-15, throw=False).value
+        return solve(problem, Bracketed(), 0.5 * (ends[0] + ends[1]), tolerance=0.0).value
 
     @abstractmethod
     def overlap(self, z: Floats, spike: Floats, rate: Floats) -> Floats:

@@ -24,15 +24,18 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rmtfl.errors import BadInput
+from rmtfl.errors import BadInput, ToleranceNotMet
 from rmtfl.laws.base import Evaluation, Floats, Interval, Law, real_or_complex
 from rmtfl.laws.forward import Indices
 from rmtfl.laws.generalized import moments_from_free_cumulants
 from rmtfl.laws.quadrature import EvaluatedLaw
-from rmtfl.solve import Bracketed, Newton, Root, solve
+from rmtfl.solve import Bracketed, Newton, Root, Solution, solve
 
 Complexes = NDArray[np.complex128]
 EPS = 2.0**-53
+
+#: An evaluation of z(u) is good to so many roundings of its largest part.
+ROUNDINGS = 16
 
 #: Logarithm of the smallest distance to a piece of ν at which a critical point is looked for.
 CLOSEST = -36.0
@@ -96,7 +99,8 @@ class Subordinated(EvaluatedLaw):
                 # may be inside the piece, by the rounding of its end.)
                 return inner
             problem = Root(residual, lower=np.array([CLOSEST]), upper=np.array([0.0]))
-            found = solve(problem, Bracketed(), np.array([-1.0]), tolerance=1e-16, max_steps=120, throw=False)
+            # Where z' stays positive down to `nearest`, that is the answer, to rounding.
+            found = solve(problem, Bracketed(), np.array([-1.0]), tolerance=0.0, throw=False)
             return float(inner + (outer - inner) * np.exp(found.value[0]))
 
         points = [crossing(pieces[0][0], pieces[0][0] - far)]
@@ -143,7 +147,7 @@ class Subordinated(EvaluatedLaw):
         problem = Root(residual, inside=lambda u, index: u.imag > 0)
         found = solve(problem, Newton(), start, tolerance=1e-13, max_steps=60, throw=False)
         u = found.value
-        lost = np.flatnonzero(~(found.error <= 1e-6 * np.abs(u)) | ~(u.imag > 0))
+        lost = np.flatnonzero(~_reached(found))
         if lost.size:
             level = z.imag[lost]
             centre = z.real[lost] - self.offset
@@ -154,14 +158,22 @@ class Subordinated(EvaluatedLaw):
                 return f.real, np.abs(slope) ** 2 / np.where(slope.real > 0, slope.real, np.abs(slope))
 
             line = Root(on_level, lower=centre - self.reach, upper=centre + self.reach)
+            # A start, no more: what Newton makes of it is held against the equation.
             s = solve(line, Bracketed(), centre, tolerance=1e-12, throw=False).value
             start = s + 1j * self._height(s, level)
             again = Root(lambda u, index: residual(u, lost[index]), inside=lambda u, index: u.imag > 0)
-            u[lost] = solve(again, Newton(), start, tolerance=1e-13, max_steps=60, throw=False).value
+            found = solve(again, Newton(), start, tolerance=1e-13, max_steps=60, throw=False)
+            u[lost] = found.value
+            lost = lost[~_reached(found)]
+        if lost.size:
+            raise ToleranceNotMet(
+                f"no root was reached at {lost.size} points, first at z = {z[lost[0]]:.17g}; ask for points further "
+                "from the edges"
+            )
         return u
 
     def _height(self, s: Floats, level: Floats) -> Floats:
-        """Return v with Im z(s + i v) = level: v (1 - weight) = level, in log v."""
+        """Return v with Im z(s + i v) = level: v (1 - weight) = level, in log v; next to 0 where there is none."""
 
         def residual(log: Floats, index: Indices) -> tuple[Floats, Floats]:
             v = np.exp(log)
@@ -180,12 +192,12 @@ class Subordinated(EvaluatedLaw):
         lower = np.maximum(bounds[count], np.minimum(x - self.offset, self.critical[0]) - span)
         upper = np.minimum(bounds[count + 1], np.maximum(x - self.offset, self.critical[-1]) + span)
 
-        def residual(u: Floats, index: Indices) -> tuple[Floats, Floats]:
+        def residual(u: Floats, index: Indices) -> tuple[Floats, Floats, Floats]:
             value, slope = self.forward(np.asarray(u, complex))
-            return value.real - x[index], slope.real
+            return value.real - x[index], slope.real, ROUNDINGS * EPS * (np.abs(x[index]) + np.abs(u) + self.reach)
 
         problem = Root(residual, lower=lower, upper=upper)
-        return solve(problem, Bracketed(), 0.5 * (lower + upper), tolerance=1e-15).value + 0j
+        return solve(problem, Bracketed(), 0.5 * (lower + upper), tolerance=0.0).value + 0j
 
     def _solve(self, z: ArrayLike) -> tuple[Complexes, Complexes]:
         values = real_or_complex(z).ravel()
@@ -225,9 +237,8 @@ class Subordinated(EvaluatedLaw):
                 u = self.root(z)
                 image, slope = self.forward(u)
                 value[inside] = self.from_root(u, z).imag / np.pi
-                # Each evaluation of z(u) is good to some 16 roundings of its largest part.
-                noise = np.abs(image - z) + 16 * EPS * (np.abs(z) + np.abs(u) + self.reach)
-                error[inside] = 4 * noise / (np.abs(slope) * u.imag) + 16 * EPS
+                noise = np.abs(image - z) + ROUNDINGS * EPS * (np.abs(z) + np.abs(u) + self.reach)
+                error[inside] = 4 * noise / (np.abs(slope) * u.imag) + ROUNDINGS * EPS
         return Evaluation(value.reshape(points.shape), error.reshape(points.shape))
 
 
@@ -342,6 +353,10 @@ class PlusSemicircle(Subordinated):
         if count > 1:
             cumulants[1] += self.variance
         return moments_from_free_cumulants(cumulants)
+
+
+def _reached(found: Solution) -> NDArray[np.bool_]:
+    return np.asarray((found.error <= 1e-6 * np.abs(found.value)) & (found.value.imag > 0))
 
 
 def free_cumulants_from_moments(moments: Floats) -> list[float]:

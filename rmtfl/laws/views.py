@@ -22,6 +22,9 @@ from rmtfl.errors import BadInput
 from rmtfl.laws.base import Floats, Interval, Law, Outlier
 from rmtfl.solve import Bracketed, Root, solve
 
+#: What a product of transforms is good to, relative.
+TRANSFORM_ERROR = 1e-13
+
 
 @dataclass(frozen=True)
 class Companion(Law):
@@ -163,7 +166,7 @@ class SingularValues(Law):
         if not self.d_transform(near) > theta**-2:
             return Outlier(theta, None, None, 0.0)
 
-        def residual(x: Floats, index: NDArray[np.intp]) -> tuple[Floats, Floats]:
+        def residual(x: Floats, index: NDArray[np.intp]) -> tuple[Floats, Floats, float]:
             del index
             lam = x**2
             m_p, m_n = self.gram_transforms(lam)
@@ -171,7 +174,7 @@ class SingularValues(Law):
             product = np.real(lam * m_p * m_n)
             slope = np.real(m_p * m_n + lam * (slope_p * m_n + m_p * slope_n))
             # In 1/D, which is close to linear in x.
-            return 1 / product - theta**2, -2 * x * slope / product**2
+            return 1 / product - theta**2, -2 * x * slope / product**2, TRANSFORM_ERROR * theta**2
 
         problem = Root(residual, lower=np.array([near]), upper=np.array([edge + theta]))
         found = solve(problem, Bracketed(), np.array([edge + 0.5 * theta]), tolerance=1e-14)

@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from rmtfl.errors import BadInput
+from rmtfl.errors import BadInput, ToleranceNotMet
+from rmtfl.laws import subordinated
 from rmtfl.laws.generalized import GeneralizedMarchenkoPastur, moments_from_free_cumulants
 from rmtfl.laws.marchenko_pastur import marchenko_pastur
 from rmtfl.laws.semicircle import Semicircle
 from rmtfl.laws.subordinated import PlusSemicircle, SampleCovariance, free_cumulants_from_moments
 from rmtfl.laws.uniform import PiecewiseUniform
+from rmtfl.solve import solve
 
 UNIFORM = PiecewiseUniform(((1.0, 2.0, 0.5), (10.0, 12.0, 0.3)), ((5.0, 0.2),))
 
@@ -142,3 +144,12 @@ def test_bad_inputs():
         PiecewiseUniform(((0.0, 1.0, 0.5),))
     with pytest.raises(BadInput, match="variance = 0"):
         PlusSemicircle(Semicircle(), 0)
+
+
+def test_a_root_that_is_not_reached_is_refused(monkeypatch):
+    def hasty(problem, solver, start, **options):
+        return solve(problem, solver, start, **{**options, "max_steps": 1, "throw": False})
+
+    monkeypatch.setattr(subordinated, "solve", hasty)
+    with pytest.raises(ToleranceNotMet, match="no root was reached at 1 points, first at z = 2"):
+        PlusSemicircle(UNIFORM, 0.5).root(np.array([2.0 + 0.01j]))
