@@ -139,7 +139,8 @@ def _finite(setup: FeaturesSetup, training: Setup, stats: Statistics, target: Ar
     operator = feature_operator(training.network.activation, trained(training, accuracy))
     sizes = training.sizes
     holding = spikes.output_holding(training, stats)
-    return spikes.finite_width(operator, target, int(sizes.width), sizes.dimension, setup.fresh, holding)
+    found = spikes.finite_width(operator, target, int(sizes.width), sizes.dimension, setup.fresh, holding)
+    return spikes.checked(training, found)
 
 
 def _limit(

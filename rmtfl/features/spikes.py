@@ -68,7 +68,7 @@ class Spiked:
         label: √ñ times the mean product of each with the label.
         one: √ñ times the mean of each.
         held: q(a) ā in the functions of a neuron, along which the network's own output holds the linear part back.
-        holding: 1 − Π(1 − s_t μ₁²)², by how much.
+        holding: 1 − Π(1 − s_t μ₁²)², by how much; below 0 where it grows instead.
     """
 
     bulk: Bulk
@@ -97,14 +97,23 @@ class Spiked:
         """The matrix x L^T D L, whose eigenvalues are those of x D^{1/2} gram D^{1/2}."""
         image = self._factor.T @ self._held(point)
         whole = (self._factor.T * self.masses(point)) @ self._factor
-        return np.asarray(point.x * (whole - np.multiply.outer(image, image)))
+        return np.asarray(point.x * (whole - math.copysign(1.0, self.holding) * np.multiply.outer(image, image)))
 
     def _held(self, point: Point) -> Array:
-        """The vector h of D − h h^T, which is D where the output holds nothing back."""
-        rate = self.bulk.sample_ratio * point.x
-        strength = self.holding * rate / (self.bulk.width_ratio * (1 - rate * point.linear))
+        """The vector h of D − h h^T, or of D + h h^T where the output does not hold back but pushes on."""
         loaded = self.masses(point) * self.held
-        return np.asarray(loaded * math.sqrt(strength / (1 + strength * float(loaded @ self.held))))
+        strength = self._strength(point)
+        return np.asarray(loaded * math.sqrt(abs(strength) / (1 + strength * float(loaded @ self.held))))
+
+    @property
+    def escapes(self) -> bool:
+        """Whether the output has grown so much that what is linear along ā has an outlier of its own."""
+        edge = self.bulk.edge
+        return 1 + self._strength(edge) * float((self.masses(edge) * self.held) @ self.held) <= 0
+
+    def _strength(self, point: Point) -> float:
+        rate = self.bulk.sample_ratio * point.x
+        return self.holding * rate / (self.bulk.width_ratio * (1 - rate * point.linear))
 
     def _spike(self, index: int, edge: Point) -> Spike:
         def excess(log_x: float) -> float:
@@ -119,7 +128,8 @@ class Spiked:
         _, vectors = np.linalg.eigh(self._matrix(point))
         # The neurons' function is √x (D − h h^T) L times the eigenvector, for an eigenvalue of 1.
         image, held = self._factor @ vectors[:, index], self._held(point)
-        function = math.sqrt(point.x) * (self.masses(point) * image - held * float(held @ image))
+        turned = math.copysign(1.0, self.holding) * float(held @ image)
+        function = math.sqrt(point.x) * (self.masses(point) * image - held * turned)
         squares = point.x**2 * np.array([float(function @ self.label) ** 2, float(function @ self.one) ** 2])
 
         def slope(difference: float) -> float:
@@ -140,24 +150,30 @@ class Spiked:
 
 
 def output_holding(setup: Setup, stats: Statistics) -> float:
-    """1 − Π(1 − s_t μ₁²)² for the squared loss, 0 for the correlation loss (theory/features.md, `features.output`).
-
-    Raises:
-        BadInput: for steps so large that the output grows instead, which is not derived.
-    """
+    """1 − Π(1 − s_t μ₁²)² for the squared loss, 0 for the correlation loss (theory/features.md, `features.output`)."""
     if setup.training.loss != "squared":
         return 0.0
     width = int(setup.sizes.width)
     kept = 1.0
     for step in range(setup.training.steps):
         kept *= 1 - setup.training.step_size(step, width) * stats.mu1**2
-    if abs(kept) > 1:
+    return 1 - kept**2
+
+
+def checked(setup: Setup, spiked: Spiked) -> Spiked:
+    """What is given.
+
+    Raises:
+        BadInput: for steps so large that the network's own output has an outlier, which is not derived.
+    """
+    if spiked.escapes:
         raise BadInput(
             f"key 'training.scale': value {[str(scale) for scale in setup.training.scale]}: multiplies the network's "
-            f"own output along the second layer by {kept:.3g} at width {width}, and what grows there is not derived; "
-            "expected smaller steps, of s_t μ₁² < 2 with s_t = scale_t N^(alpha_t - 1/2), or loss = 'correlation'"
+            f"own output along the second layer by {math.sqrt(1 - spiked.holding):.3g} at width {setup.sizes.width}, "
+            "which makes an outlier of its own that is not derived; expected smaller steps, of s_t μ₁² < 2 with s_t = "
+            "scale_t N^(alpha_t - 1/2), or loss = 'correlation'"
         )
-    return 1 - kept**2
+    return spiked
 
 
 def layer_masses(weight: Array, curved: Array, frame: int) -> Callable[[Point], Array]:

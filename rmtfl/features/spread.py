@@ -162,7 +162,8 @@ def _kinked(setup: Setup, stats: Statistics, shift: float, frame: ReusedFrame, G
     spread = max(abs(shift) * stats.specific, 1e-12)
     own = (1 + shift * stats.c0 * stats.mu2) * h + shift * stats.phi * frame.grid.nodes[:, None] * inner
     mean = shift * stats.mu1 * G[:, :, None] + own
-    average, linear, itself = _steps(link, mean, spread) if link.is_piecewise_linear else _tabulated(slope, mean, spread)
+    smoothed = _steps(link, mean, spread) if link.is_piecewise_linear else _tabulated(slope, mean, spread)
+    average, linear, itself = smoothed
     xi = spread * linear * np.sign(shift) * stats.specific
     one, *others = (v @ weight for v in (average, average * h, xi, average * inner, itself))
     return np.array([one, *others[:-1], others[-1] - one**2])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rmtfl.features.bulk import Bulk
 from rmtfl.features.neurons import Accuracy, trained
 from rmtfl.features.operator import feature_operator
-from rmtfl.features.spikes import Spiked, layer_masses, output_holding
+from rmtfl.features.spikes import Spiked, checked, layer_masses, output_holding
 from rmtfl.setup import Setup
 from rmtfl.weights import conditional
 from rmtfl.weights.rows import FIELDS, Resolution, ReusedFrame
@@ -56,7 +56,7 @@ def training_batch(setup: Setup, stats: Statistics, accuracy: Accuracy) -> Spike
     gram = functions @ functions.T
     gram[: curved.size, : curved.size] += np.multiply.outer(curved, curved)
     scale = math.sqrt(samples)
-    return Spiked(
+    found = Spiked(
         bulk=Bulk(neurons.weight, operator.linear, operator.residual, width / dimension, samples / dimension),
         gram=samples * gram,
         masses=layer_masses(neurons.weight, curved, len(across)),
@@ -65,3 +65,4 @@ def training_batch(setup: Setup, stats: Statistics, accuracy: Accuracy) -> Spike
         held=np.concatenate([operator.linear * neurons.a, np.zeros(len(across) + 1)]),
         holding=output_holding(setup, stats),
     )
+    return checked(setup, found)

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from numpy.random import SeedSequence
 
+from rmtfl.errors import BadInput
 from rmtfl.features.bulk import Bulk
 from rmtfl.features.law import intervals, mean_law
 from rmtfl.features.neurons import trained
 from rmtfl.features.prediction import predict
+from rmtfl.features.spikes import Spiked
 from rmtfl.montecarlo import weights
 from rmtfl.montecarlo.features import trial
 from rmtfl.weights.statistics import statistics
@@ -157,3 +159,30 @@ def test_the_output_holds_the_linear_part_back():
 
 def _correlation(setup):
     return setup.training.model_copy(update={"loss": "correlation"})
+
+
+@pytest.mark.parametrize("holding", [0.7, -0.6])
+def test_the_output_is_a_rank_one_part_of_what_resists_the_neurons(holding):
+    rng = np.random.default_rng(8)
+    masses, held, factor = rng.uniform(0.5, 1, 5), rng.standard_normal(5) / 4, rng.standard_normal((5, 3))
+    bulk = Bulk(np.ones(1), np.array([0.6]), np.array([0.3]), 0.8, 1.5)
+    spiked = Spiked(bulk, factor @ factor.T, lambda point: masses, np.zeros(5), np.zeros(5), held, holding)
+    point = bulk.at(0.3)
+    rate = 1.5 * point.x
+    strength = holding * rate / (0.8 * (1 - rate * point.linear))
+    direct = np.linalg.inv(np.diag(1 / masses) + strength * np.outer(held, held))
+    expected = np.linalg.eigvalsh(point.x * factor.T @ direct @ factor)
+    assert np.linalg.eigvalsh(spiked._matrix(point)) == pytest.approx(expected)
+
+
+def test_an_output_that_grows_is_predicted_until_it_has_an_outlier_of_its_own():
+    changed = {"target": "x", "alpha": (0,), "width_ratio": "1/2", "noise": "1/5"}
+    setup = row(400, "4*tanh(x)", scale=(9,), **changed)
+    kept = 1 - setup.training.step_size(0, 400) * statistics(setup.trained).mu1 ** 2
+    assert kept < -1.2
+    found = draws(setup)["eigenvalues"]
+    for j, outlier in enumerate(predict(setup).outliers[:2]):
+        error = found[:, j].std(ddof=1) / np.sqrt(len(found))
+        assert abs(found[:, j].mean() - outlier.location) < 3 * error + 0.03 * outlier.location
+    with pytest.raises(BadInput, match=r"training\.scale.*outlier of its own"):
+        predict(row(400, "5*x + He3(x)/5", scale=(3,), **changed))
