@@ -186,6 +186,13 @@ def test_the_cube_root_does_not_stall():
     assert found.status is Status.CONVERGED and found.steps < 80
 
 
+def test_a_bracket_costs_newton_two_evaluations():
+    cubes = np.linspace(0.1, 0.9, 50)
+    problem = Root(lambda x, i: (x**3 - cubes[i], 3 * x**2), lower=np.zeros(50), upper=np.ones(50))
+    found = solve(problem, Bracketed(), np.cbrt(cubes) + 0.01)
+    assert found.evaluations <= solve(problem, Newton(), np.cbrt(cubes) + 0.01).evaluations + 2 * 50
+
+
 @pytest.mark.parametrize("increasing", [True, False])
 def test_a_bracket_without_a_change_of_sign_is_refused(increasing):
     for offset in (0.1, -1.1):
