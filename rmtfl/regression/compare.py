@@ -35,7 +35,7 @@ def quantities(setup: Any, prediction: Mapping[str, Any], trials: Draws) -> Iter
     shape = (0, setup.training.steps + 1, len(setup.regression.ridge), len(setup.regression.sample_ratio))
     mse, training = (np.asarray(trials.get(name, np.empty(shape))) for name in ("mse", "training"))
     ratios = len(setup.regression.sample_ratio)
-    excess = np.asarray(trials.get("excess", np.empty((len(mse), ratios))))
+    excess = np.asarray(trials.get("excess", np.zeros((len(mse), ratios))))
     ridges = [float(ridge) for ridge in setup.regression.ridge]
     relative = TEST_ERROR * max(1.0, WIDTH / int(setup.sizes.width))
     for curve in prediction["curves"]:

@@ -68,6 +68,23 @@ def test_the_mean_over_coordinates_of_a_resolvent(phi: float) -> None:
     assert np.abs(isotropic / direct - 1).max() > 0.1
 
 
+@pytest.mark.parametrize("ridge", [0.02, 0.5])
+def test_errors_are_the_derivative_of_the_resolvent(ridge: float) -> None:
+    # With K = FF^T a residual is λ(K + λ)^{-1} ỹ: noise leaves λ² tr (K + λ)^{-2}/ñ of its power, and E[1/(1 + δ)] is
+    # λ tr (K + λ)^{-1}/ñ.
+    trained = layer(setting(activation="tanh(x + 7/10)", target="He3(x)", scale=[6]).trained(1), 20, 0)
+    found = features(parse("tanh(x + 7/10)"), parse("He3(x)"), trained, 0.0, 1e-3)
+    regression = Regression(replace(found, label=np.zeros_like(found.label)), 1.0, 400, 1.0)
+
+    def trace(ridge: float) -> float:
+        return float(found.sample @ (1 / (1 + regression.resolvent(500, ridge).delta))) / ridge
+
+    step = 1e-3 * ridge
+    derivative = (trace(ridge + step) - trace(ridge - step)) / (2 * step)
+    errors = regression.errors(500, regression.resolvent(500, ridge))
+    assert errors.training == pytest.approx(-(ridge**2) * derivative, rel=1e-5)
+
+
 @pytest.mark.parametrize(("samples", "ridge"), [(0.5, 0.05), (1.5, 0.05), (3.0, 1.0)])
 def test_rows_along_the_samples_of_a_batch(samples: float, ridge: float) -> None:
     # Two kinds of neurons, labels that are noise to all: errors of drawn features, averaged over the labels' noise.
