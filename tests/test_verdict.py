@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import runpy
 import tomllib
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from rmtfl.statistics import binomial_interval
 from rmtfl.study import from_document
 from rmtfl.workflow import predict_rows
 
-QUICKSTART = Path(__file__).parents[1] / "validation" / "quickstart" / "study.toml"
+VALIDATION = Path(__file__).parents[1] / "validation"
+QUICKSTART = VALIDATION / "quickstart" / "study.toml"
 STUDIES, DRAWS = 40, 8
 ONE_STEP = {
     "sizes": {"width": 140, "width_ratio": 1, "sample_ratio": 2},
@@ -78,3 +80,24 @@ def test_the_quickstart_notices_a_wrong_activation():
     right, wrong = results(document["network"]["activation"]), results("sigmoid(x)")
     assert right.agree, json.dumps(right.as_json(), indent=1)
     assert [row.verdict for row in wrong.rows] == ["disagrees"] * len(study.rows)
+
+
+def test_every_recorded_study_of_a_network_is_tried_with_wrong_activations():
+    activation = runpy.run_path(str(VALIDATION / "verdict" / "activation.py"))
+    recorded = (VALIDATION / "verdict" / "activation.md").read_text(encoding="utf-8")
+    for path in sorted(VALIDATION.glob("*/*.toml")):
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        place = path.relative_to(VALIDATION).as_posix()
+        if document["observable"] not in activation["NETWORKS"] or place in activation["LEFT_OUT"]:
+            continue
+        small = activation["small"](document, place)
+        lines = [line for line in recorded.splitlines() if line.startswith(f"| {place} |")]
+        right, *wrong = lines
+        # A study of what the rigid bulk leaves out has rows of it, and finds them wrong.
+        assert "| agrees |" in right or "bulk = rigid |" in right
+        assert any("| disagrees |" in line for line in wrong), f"{place} notices no wrong activation"
+        for name, change in activation["WRONG"].items():
+            studies = (from_document(small), from_document(activation["with_activation"](small, change)))
+            meant, believed = ([row.setup.network.activation.text for row in study.rows] for study in studies)
+            assert len(meant) == len(believed)
+            assert any(f"| {name} |" in line for line in wrong) == (meant != believed)
