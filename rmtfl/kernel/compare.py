@@ -1,9 +1,10 @@
 """Which predicted number of a kernel, its matrices or its learning curves is compared with which simulated one.
 
 Judged: the first eigenvalue of the degrees 0 and 1 and the top mode's largest share of a harmonic, the location of a
-matrix's first outlier and the ends of its first bulk, and every test error. Shown: what is less well simulated. The
-allowances are what the simulation of a kernel cannot resolve and what the asymptotic formulas leave out at finite n;
-the sizes of the latter are measured in validation/kernel-matrices and validation/kernel-figure.
+matrix's first outlier, the ends of all its bulks but the one where the smallest eigenvalue lies, and every test error.
+Shown: what is less well simulated. The allowances are what the simulation of a kernel cannot resolve and what the
+asymptotic formulas leave out at finite n; the sizes of the latter are measured in validation/kernel-matrices and
+validation/kernel-figure.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ SHARES = 4  # harmonics whose shares are compared
 FIRST_OUTLIER = 0.01  # relative, from n = SMALL on
 FIRST_OUTLIER_SMALL = 0.05  # relative, below
 SMALL = 300  # samples
-BULKS = 2  # of a matrix whose ends are compared
 ONE_DRAW = 1.25  # times the predicted standard deviation of one draw; seen at n = 150: up to 1.2
 TEST_ERROR = 0.03  # relative, from n = FEW on
 TEST_ERROR_FEW = 0.08  # relative, below: the formula is optimistic there
@@ -109,19 +109,20 @@ def matrix_quantities(setup: Any, prediction: Mapping[str, Any], trials: Draws) 
         for m, share in enumerate(prediction["outliers"][0]["harmonics"]):
             sample = tuple(harmonics[:, 0, m].tolist()) if harmonics.size else ()
             yield Quantity(f"overlap with Y_{m}", float(share), 0.0, sample)
-    for i, edge in enumerate(prediction["bulk"]["edges"][: 2 * BULKS]):
+    for i, edge in enumerate(prediction["bulk"]["edges"]):
         # What is seen at an edge lies inside it by the Tracy–Widom law, whose width a few dozen eigenvalues keep to.
         inside = 1 if edge["upper"] else -1
-        scale, judged = float(edge["scale"]), i < 2 and edge["rank"] is not None
+        # The smallest eigenvalue of all is that of the two samples that are nearest to each other, which no law sees.
+        scale, judged = float(edge["scale"]), edge["rank"] is not None and edge["rank"] < setup.kernel.samples - 1
         yield Quantity(
             f"{'top' if edge['upper'] else 'bottom'} of bulk {i // 2 + 1}",
             float(edge["location"]) + inside * TRACY_WIDOM_MEAN * scale,
-            float(prediction["bulk"]["error"]),
+            float(edge["error"]),
             _column(values, edge["rank"]),
             allowance=TRACY_WIDOM_SD * scale if judged else 0.0,
             reason="one Tracy–Widom standard deviation, for a bulk of few eigenvalues" if judged else "",
             judged=judged,
-            spread=ONE_DRAW * TRACY_WIDOM_SD * scale if len(values) == 1 else None,
+            spread=ONE_DRAW * float(edge["spread"]) if len(values) == 1 else None,
         )
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmtfl.kernel.mercer import Mercer
-from rmtfl.kernel.rules import radial_nodes, radius
+from rmtfl.kernel.nodes import Nodes
 from rmtfl.kernel.spectrum import zonal_harmonics
 
 Array = NDArray[np.float64]
@@ -38,59 +38,18 @@ class Fluctuations:
     population: Mercer
 
     @cached_property
-    def _rule(self) -> tuple[Array, Array, Array]:
-        """Weights (R, 2M) over radius and both signs of z, radii (R,), and the radial factor of eigenfunctions (R,)."""
-        found = self.population.spectrum
-        kernel, grid = found.kernel, found.grid
-        rho, weights, factor = grid.rho, grid.rho_weights, np.ones(grid.rho.size)
-        if kernel.inputs == "gaussian" and kernel.radial_moment() is not None:
-            assert kernel.dual is not None and kernel.dual.homogeneity is not None
-            rho, weights = radius(kernel.dimension, radial_nodes(kernel.dimension, 1.0))
-            factor = rho**kernel.dual.homogeneity
-            factor /= np.sqrt(weights @ factor**2)
-        half = np.outer(weights, grid.line.weights)
-        return np.concatenate([half, half], axis=1), rho, factor
+    def nodes(self) -> Nodes:
+        """Where the moments are taken."""
+        return self.population.nodes
 
-    def _mirrored(self, values: Array, parities: Array) -> Array:
-        """Functions (K, R or 1, M) of given parity in z at all points: (K, R·2M)."""
-        weights, _, factor = self._rule
-        whole = np.concatenate([values, parities[:, None, None] * values], axis=2) * factor[:, None]
-        return whole.reshape(len(values), weights.size)
-
-    @cached_property
-    def _functions(self) -> Array:
-        """The radial and axial part of every eigenfunction of the population: (P, points)."""
-        degrees, blocks = self.population.degrees, self.population.spectrum.blocks
-        parts = []
-        for block in blocks:
-            count = int(np.sum(degrees == block.degree))
-            parts.append(self._mirrored(block.functions[:count], block.parities[:count]))
-        return np.concatenate(parts)
-
-    @cached_property
-    def _diagonal(self) -> Array:
-        """k(x, x) at every point."""
-        found = self.population.spectrum
-        kernel, line, (weights, rho, _) = found.kernel, found.grid.line, self._rule
-        across = kernel.isotropic * line.across**2
-        q = across + (kernel.isotropic + kernel.spike) / kernel.dimension * line.z**2
-        return np.tile(kernel.variance(np.outer(rho**2, q)), 2).reshape(weights.size)
-
-    def joint(self, index: int) -> tuple[Array, float]:
-        """E e² g_k² for every eigenvalue of the population, and E e² of the rest's k(x, x).
+    def joint(self, index: int) -> Array:
+        """E e² g² for every eigenvalue of the population, shape (P,): 1 for independent functions.
 
         Args:
             index: of e in the population. A block's harmonics are averaged, which leaves its radial and axial part g.
-
-        Returns:
-            (P,) joint moments, 1 for independent functions; and what `population.rest` is seen as by e.
         """
-        population, weights = self.population, self._rule[0].ravel()
-        weighted = weights * self._functions[index] ** 2
-        moments = self._functions**2 @ weighted
-        resolved = float((population.multiplicities * population.eigenvalues) @ moments)
-        rest = max(float(weighted @ self._diagonal) - resolved, 0.0) if population.rest > 0 else 0.0
-        return moments, rest
+        weighted = self.nodes.weights * self.nodes.functions[index] ** 2
+        return np.asarray(self.nodes.functions**2 @ weighted)
 
     def harmonic_overlaps(self, mode: int, count: int, samples: int) -> Array:
         """Expected squared cosines of a simple eigenvector with the sampled harmonics Y_0, …, bulks apart: (count,).
@@ -104,15 +63,13 @@ class Fluctuations:
             count: of harmonics.
             samples: n.
         """
-        population, found = self.population, self.population.spectrum
+        population, nodes = self.population, self.nodes
         simple = np.flatnonzero(population.simple >= 0)[: max(SIMPLE, mode + 1)]
-        harmonics = np.broadcast_to(
-            zonal_harmonics(found.grid.line, count)[:, None, :], (count, self._rule[1].size, found.grid.line.z.size)
-        )
-        parities = (-1.0) ** np.arange(count)
-        mirrored = np.concatenate([harmonics, parities[:, None, None] * harmonics], axis=2).reshape(count, -1)
-        functions = np.concatenate([self._functions[simple], mirrored])
-        weights = self._rule[0].ravel()
+        harmonics = nodes.with_radius(zonal_harmonics(nodes.spectrum.grid.line, count)[:, None, :], factor=False)
+        half = np.concatenate([nodes.functions[simple], harmonics])
+        parities = np.concatenate([nodes.parities[simple], (-1.0) ** np.arange(count)])
+        functions = np.concatenate([half, parities[:, None] * half], axis=1)
+        weights = np.tile(nodes.weights / 2, 2)
         size = len(functions)
         upper = np.triu_indices(size)
         products = functions[upper[0]] * functions[upper[1]]

@@ -8,12 +8,14 @@ lumping neglects is at most the largest possible eigenvalue of the rest, its mas
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rmtfl.errors import ToleranceNotMet
-from rmtfl.kernel.spectrum import Spectrum, SpikedKernel, harmonic_dimension, spectrum
+from rmtfl.kernel.nodes import Nodes
+from rmtfl.kernel.spectrum import COARSER, Spectrum, SpikedKernel, harmonic_dimension, spectrum
 
 Array = NDArray[np.float64]
 
@@ -46,6 +48,21 @@ class Mercer:
     lumped: float
     error: Array
     spectrum: Spectrum
+
+    @cached_property
+    def nodes(self) -> Nodes:
+        """Its eigenfunctions at quadrature nodes."""
+        return Nodes(self.spectrum, self._counts)
+
+    @cached_property
+    def coarse_nodes(self) -> Nodes:
+        """The same functions, with their eigenvalues, by the coarser rule that the spectrum was compared with."""
+        assert self.spectrum.coarse is not None
+        return Nodes(self.spectrum.coarse, self._counts, COARSER)
+
+    @property
+    def _counts(self) -> tuple[int, ...]:
+        return tuple(int(np.sum(self.degrees == block.degree)) for block in self.spectrum.blocks)
 
 
 def mercer(kernel: SpikedKernel, samples: int, degrees: int = 0, modes: int = MODES, tolerance: float = 1e-8) -> Mercer:

@@ -168,8 +168,7 @@ class KernelMatrixPrediction:
             with the sampled eigenfunction, `harmonics` its squared overlaps with sampled zonal harmonics Y_0, Y_1, ….
         harmonics: (outliers, m).
         intervals: of the bulk, ascending.
-        edges: their ends, from the largest on, with the Tracy–Widom scale of each.
-        error: of the intervals' ends, absolute.
+        edges: their ends, from the largest on, with the Tracy–Widom scale and the error of each.
         isotropic: A.
         spike: B.
     """
@@ -178,7 +177,6 @@ class KernelMatrixPrediction:
     harmonics: tuple[tuple[float, ...], ...]
     intervals: tuple[tuple[float, float], ...]
     edges: tuple[BulkEdge, ...]
-    error: float
     isotropic: float
     spike: float
 
@@ -192,7 +190,6 @@ class KernelMatrixPrediction:
             "bulk": {
                 "intervals": [list(interval) for interval in self.intervals],
                 "edges": [asdict(edge) for edge in self.edges],
-                "error": self.error,
             },
             "isotropic": self.isotropic,
             "spike": self.spike,
@@ -208,7 +205,6 @@ def predict_kernel_matrix(setup: KernelMatrixSetup) -> KernelMatrixPrediction:
         harmonics=tuple(tuple(matrix.harmonic_overlaps(outlier, HARMONICS).tolist()) for outlier in matrix.outliers),
         intervals=matrix.intervals,
         edges=matrix.edges,
-        error=matrix.error,
         isotropic=kernel.isotropic,
         spike=kernel.spike,
     )

@@ -155,6 +155,7 @@ class Spectrum:
         mixing: where degree 0 is asked for, (modes, 2·modes) squared norms of the projections of its eigenfunctions on
             the functions f(ρ) Y_m, m = 0, 1, …; over all m each row sums to one.
         mixing_error: of each row, absolute: of order one for modes that are not told from rounding.
+        coarse: the same on the coarser rule that it was compared with, without errors.
     """
 
     kernel: SpikedKernel
@@ -164,6 +165,7 @@ class Spectrum:
     trace_error: float
     mixing: Array | None = None
     mixing_error: Array | None = None
+    coarse: Spectrum | None = None
 
     @property
     def remainder(self) -> float:
@@ -199,7 +201,7 @@ def spectrum(
         if worst <= tolerance or worst * top <= EPSILON * current.trace:
             error = abs(current.trace - previous.trace) + ROUNDING * current.trace
             mixing, mixing_error = _mixing(current, previous, 2 * modes)
-            found = Spectrum(kernel, blocks, current.grid, current.trace, error, mixing, mixing_error)
+            found = Spectrum(kernel, blocks, current.grid, current.trace, error, mixing, mixing_error, previous)
             _check_trace(found)
             return found
         previous = current

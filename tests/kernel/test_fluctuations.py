@@ -23,45 +23,31 @@ def spiked(text, d=30, spike=15.0, inputs="sphere"):
 @pytest.mark.parametrize("d", [5, 30, 1000])
 def test_moments_of_linear_functions(d):
     population = mercer(spiked("x", d), 50)
-    moments, rest = Fluctuations(population).joint(0)
+    moments = Fluctuations(population).joint(0)
     closed = {0: 3 * d / (d + 2), 1: d / (d + 2)}  # E z⁴ and E z² x² on the sphere
     assert population.simple[0] == 0
     for value, degree in zip(moments, population.degrees, strict=True):
         assert value == pytest.approx(closed[int(degree)], rel=1e-10)
-    assert rest == pytest.approx(0, abs=1e-12)
     # With Gaussian inputs the radius enters, though the eigenfunctions' grid leaves it out: E z⁴ = 3, E z² x² = 1.
-    gaussian = Fluctuations(mercer(spiked("x", d, inputs="gaussian"), 50)).joint(0)[0]
+    gaussian = Fluctuations(mercer(spiked("x", d, inputs="gaussian"), 50)).joint(0)
     np.testing.assert_allclose(gaussian, [3, 1], rtol=1e-9)
 
 
 @pytest.mark.parametrize(("text", "inputs"), [("relu(x)", "gaussian"), ("tanh(x)", "gaussian"), ("relu(x)", "sphere")])
 def test_moments_against_the_diagonal(text, inputs):
-    # Σ mult λ E e² g² over all eigenvalues is E e² k(x, x), however many of them are resolved.
+    # Σ mult λ E e² g² over all eigenvalues is E e² k(x, x), here by the matrix of a large sample.
     it = spiked(text, 20, 4.0, inputs)
-    totals = []
-    for degrees in (3, 6):
-        population = mercer(it, 1, degrees=degrees)
-        moments, rest = Fluctuations(population).joint(0)
-        totals.append((population.multiplicities * population.eigenvalues) @ moments + rest)
-        assert rest > 0
-    assert totals[0] == pytest.approx(totals[1], rel=1e-6)
+    population = mercer(it, 1, degrees=6)
+    nodes = population.nodes
+    resolved = (population.multiplicities * population.eigenvalues) @ Fluctuations(population).joint(0)
+    total = float((nodes.weights * nodes.functions[0] ** 2) @ nodes.diagonal)
+    assert 0.9 * total < resolved < total
     rng = np.random.default_rng(7)
-    # By sampling, through the matrix of a large sample.
     sub = sampled.inputs(inputs, 800, 20, rng)
     _, vectors = np.linalg.eigh(sampled.kernel(it.activation, sub, sub, 1.0, 4.0) / 800)
     e = vectors[:, -1] * math.sqrt(800)
     diagonal = sampled.second_moment(it.activation, np.linalg.norm(sub * np.sqrt([5 / 20] + [1 / 20] * 19), axis=1))
-    assert np.mean(e**2 * diagonal) == pytest.approx(totals[0], rel=0.05)
-
-
-@pytest.mark.parametrize("spike", [2.0, 15.0])
-def test_scatter_of_a_wishart_outlier_is_pauls(spike):
-    # The linear kernel on Gaussian inputs is a sample covariance: variance 2 l² (1 − γ/(l − 1)²)/n, but for O(1/n²).
-    n, d = 400, 60
-    (outlier,) = kernel_matrix(spiked("x", d, spike, "gaussian"), n).outliers
-    top = 1 + spike
-    variance = 2 * top**2 * (1 - (d - 1) / n / (top - 1) ** 2) / n
-    assert outlier.spread * d == pytest.approx(math.sqrt(variance), rel=2e-3)
+    assert np.mean(e**2 * diagonal) == pytest.approx(total, rel=0.05)
 
 
 @pytest.mark.parametrize("n", [100, 300])
@@ -87,16 +73,17 @@ def test_close_simple_eigenvectors_mix(n):
 
 
 def test_scale_of_one_bulk_is_johnstones():
-    n, d = 400, 100
+    # |x_⊥|² = d − z² varies by O(1/√d), which moves the edges by O(1/d).
+    n, d = 400_000, 100_000
     matrix = kernel_matrix(spiked("x", d, 0.0), n)
-    upper = matrix.edges[0]
+    upper, lower = matrix.edges
     p = d - 1
     scale = (math.sqrt(n) + math.sqrt(p)) * (1 / math.sqrt(n) + 1 / math.sqrt(p)) ** (1 / 3) / n / d
-    assert upper.scale == pytest.approx(scale, rel=1e-9)
+    assert upper.scale == pytest.approx(scale, rel=10 / d)
+    assert upper.location == pytest.approx((1 + math.sqrt(p / n)) ** 2 / d, rel=10 / d)
     assert [edge.rank for edge in matrix.edges] == [0, p]  # the target's own direction sits among the others
-    lower = matrix.edges[1]
     low = (math.sqrt(n) - math.sqrt(p)) * (1 / math.sqrt(p) - 1 / math.sqrt(n)) ** (1 / 3) / n / d
-    assert lower.scale == pytest.approx(low, rel=1e-9)
+    assert lower.scale == pytest.approx(low, rel=10 / d)
 
 
 @pytest.mark.parametrize("text", ["erf(x)", "relu(x)", "tanh(x)"])

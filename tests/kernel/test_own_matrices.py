@@ -64,7 +64,7 @@ def setup():
 
 def test_one_matrix_agrees_and_its_multiple_does_not(study, matrix):
     found = compare_spectrum(study, matrix)
-    assert found.agree and found.judged == 3
+    assert found.agree and found.judged == 4
     first = found.rows[0].comparisons[0]
     assert first.trials == 1 and first.standard_error > 0.03 * first.prediction
     assert not compare_spectrum(study, 1.5 * matrix).agree

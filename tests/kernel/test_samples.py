@@ -82,20 +82,27 @@ def test_density_holds_the_bulk_and_the_trace():
     assert mean == pytest.approx(expected, rel=1e-3)
 
 
-@pytest.mark.parametrize("text", ["erf(x)", "relu(x)"])
-def test_outliers_are_those_of_the_law_of_the_bulk(text, monkeypatch):
-    # Were functions independent: the same place by the law's own outlier map, other simple eigenvalues added by hand.
-    matrix = kernel_matrix(spiked(text), 60)
-    population = matrix.population
-    independent = np.ones(population.eigenvalues.size), population.rest
-    monkeypatch.setattr(Fluctuations, "joint", lambda self, index: independent)
-    simple = population.eigenvalues[population.simple >= 0]
-    for outlier in matrix.outliers:
-        others = simple[simple != outlier.eigenvalue]
-        moved = outlier.eigenvalue * np.sum(others / (outlier.eigenvalue - others)) / 60
-        by_law = matrix.law.outlier(outlier.eigenvalue).location + population.rest / 60 + moved
-        assert outlier.location == pytest.approx(by_law, rel=1e-10)
-        assert outlier.alignment < 0.999
+@pytest.mark.parametrize("text", ["erf(x)", "relu(x)", "tanh(x)"])
+def test_outliers_are_those_of_perturbation_theory_to_second_order(text):
+    # λ + Σ λ λ_k/(λ − λ_k) E e² e_k²/n over all else, and 1 − Σ (λ_k/(λ − λ_k))² E e² e_k²/n: what is left is O(1/n²).
+    gaps = []
+    for n in (3000, 30_000):
+        matrix = kernel_matrix(spiked(text), n)
+        population = matrix.population
+        index = int(np.flatnonzero(population.simple == matrix.outliers[0].mode)[0])
+        others = np.arange(population.eigenvalues.size) != index
+        at, value = population.eigenvalues[index], population.eigenvalues[others]
+        moments = Fluctuations(population).joint(index)
+        mass = (population.multiplicities * moments)[others] / n
+        nodes = population.nodes
+        everything = float((nodes.weights * nodes.functions[index] ** 2) @ nodes.diagonal)
+        rest = (everything - (population.multiplicities * population.eigenvalues) @ moments) / n
+        location = at + rest + mass @ (value * at / (at - value))
+        alignment = 1 - mass @ (value / (at - value)) ** 2
+        outlier = matrix.outliers[0]
+        gaps.append((outlier.location / location - 1, outlier.alignment / alignment - 1))
+    assert np.abs(gaps[0]).max() < 1e-4
+    assert np.abs(gaps[1]).max() < 0.02 * np.abs(gaps[0]).max() + 1e-9
 
 
 def test_alignment_with_the_eigenfunction_and_with_y1():
