@@ -1,22 +1,34 @@
-"""The conjugate kernel on the batch of a step, where its theory has nothing left out."""
+"""The conjugate kernel on the batch of a step: what a sample of it knows, and the limit of no step."""
 
 import numpy as np
 import pytest
-from numpy.random import SeedSequence
 
+from rmtfl.features.neurons import FINE
 from rmtfl.features.prediction import predict
-from rmtfl.montecarlo.features import trial
+from rmtfl.features.training_batch import training_batch
+from rmtfl.weights.statistics import statistics
 from tests.features.cases import row
 
 
-@pytest.mark.parametrize(("ratio", "scale"), [(1, 3), ("1/2", 4)])
-def test_a_linear_layer(ratio, scale):
-    # Then the update has no noise of its own; ā = ±1 leaves no fluctuation of Σ ā².
-    setup = row(240, "x", "tanh(2*x)", (0,), (scale,), noise="1/2", sample_ratio=ratio, second_layer="rademacher")
-    predicted = predict(setup).as_json()["training_batch"]["outliers"][0]["location"]
-    seen = np.array([trial(setup, seed)["training_eigenvalues"][0] for seed in SeedSequence(11).spawn(16)])
-    assert predicted == pytest.approx(seen.mean(), abs=3 * seen.std(ddof=1) / 4)
-    assert seen.std() / 4 < 0.015 * predicted
+def test_coordinates_of_samples_of_the_batch():
+    # ⟨x_j, u⟩ along u = b^⊥/‖b^⊥‖, b = X^T y/n, against drawn batches: its mean square, and its product with the label.
+    setup = row(400, target="tanh(x) + 1/4", noise="1/4", sample_ratio="3/2").trained
+    stats, (d, n) = statistics(setup), (setup.sizes.dimension, setup.sizes.samples)
+    found = training_batch(setup, stats, FINE)  # its functions of a sample end with z/√d, ⟨x, u⟩/√d and 1
+    predicted = np.array([found.gram[-2, -2] * d / n, found.label[-2] * np.sqrt(d / n)])
+    rng, seen = np.random.default_rng(4), []
+    for _ in range(60):
+        x = rng.standard_normal((n, d))
+        y = np.tanh(x[:, 0]) + 0.25 + 0.25 * rng.standard_normal(n)
+        b = x.T @ y / n
+        along = x[:, 1:] @ b[1:] / np.linalg.norm(b[1:])
+        seen.append([np.mean(along**2), np.mean(along * y)])
+    error = np.std(seen, axis=0, ddof=1) / np.sqrt(len(seen))
+    assert np.all(np.abs(np.mean(seen, axis=0) - predicted) < 4 * error + 3 / n), (
+        np.mean(seen, axis=0),
+        predicted,
+        error,
+    )
 
 
 def test_after_a_step_of_nothing_it_is_the_kernel_of_fresh_samples():
