@@ -92,7 +92,7 @@ FORMULAS: dict[str, list[str]] = {
     "rmtfl.features.law": FEATURES,
     "rmtfl.features.spikes": FEATURES,
     "rmtfl.features.counts": FEATURES,
-    "rmtfl.features.training_batch": FEATURES,
+    "rmtfl.features.training_batch": ["tests/features/test_training_batch.py", *FEATURES],
     "rmtfl.regression.moments": ["tests/regression/test_moments.py", *REGRESSION],
     "rmtfl.regression.layer": [*REGRESSION, "tests/regression/test_layer.py", "tests/regression/test_simulation.py"],
     "rmtfl.regression.features": REGRESSION,
