@@ -77,7 +77,7 @@ FORMULAS: dict[str, list[str]] = {
     "rmtfl.weights.deformed.slopes": REUSED,
     "rmtfl.weights.deformed.nodes": DEFORMED,
     "rmtfl.weights.deformed.pencil": DEFORMED,
-    "rmtfl.weights.deformed.frame": DEFORMED,
+    "rmtfl.weights.deformed.frame": [*DEFORMED, *OUTPUT],
     "rmtfl.weights.deformed.branch": DEFORMED,
     "rmtfl.weights.deformed.spectrum": DEFORMED,
     "rmtfl.weights.deformed.output_one_step": OUTPUT,
