@@ -342,6 +342,8 @@ def table(record: dict[str, Any]) -> str:
     left = [(name, *mutant) for name, found in record.items() for mutant in found["left"]]
     lines += ["Not noticed:", ""] if left else []
     lines += [f"- `{name}`: of `{text}`, only the {kept} term is kept" for name, text, kept in left]
+    later = [f"`{name}`" for name in FORMULAS if name not in record]
+    lines += ["", f"Not run so far: {', '.join(later)}."] if later else []
     return "\n".join(lines).rstrip() + "\n"
 
 
