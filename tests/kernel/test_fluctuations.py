@@ -50,6 +50,16 @@ def test_moments_against_the_diagonal(text, inputs):
     assert np.mean(e**2 * diagonal) == pytest.approx(total, rel=0.05)
 
 
+@pytest.mark.parametrize("spike", [2.0, 15.0])
+def test_scatter_of_a_wishart_outlier_is_pauls(spike):
+    # The linear kernel on Gaussian inputs is a sample covariance: variance 2 l² (1 − γ/(l − 1)²)/n, but for O(1/n²).
+    n, d = 400, 60
+    (outlier,) = kernel_matrix(spiked("x", d, spike, "gaussian"), n).outliers
+    top = 1 + spike
+    variance = 2 * top**2 * (1 - (d - 1) / n / (top - 1) ** 2) / n
+    assert outlier.spread * d == pytest.approx(math.sqrt(variance), rel=2e-3)
+
+
 @pytest.mark.parametrize("n", [100, 300])
 def test_close_simple_eigenvectors_mix(n):
     it = spiked("relu(x)")
