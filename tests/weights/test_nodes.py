@@ -40,3 +40,10 @@ def test_samples_are_longer_along_the_direction_that_they_make():
         predicted,
         error,
     )
+
+
+def test_merged_nodes_have_the_moments_of_what_they_merge():
+    values = np.sort(np.random.default_rng(3).standard_normal(3000))
+    merged, weight = nodes._merged(values, nodes.COARSE)
+    assert merged.size < 300 and weight.sum() == pytest.approx(1, rel=1e-13)
+    assert [weight @ merged, weight @ merged**2] == pytest.approx([values.mean(), np.mean(values**2)], rel=1e-12)

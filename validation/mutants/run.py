@@ -94,7 +94,12 @@ FORMULAS: dict[str, list[str]] = {
     "rmtfl.features.counts": FEATURES,
     "rmtfl.features.training_batch": ["tests/features/test_training_batch.py", *FEATURES],
     "rmtfl.regression.moments": ["tests/regression/test_moments.py", *REGRESSION],
-    "rmtfl.regression.layer": [*REGRESSION, "tests/regression/test_layer.py", "tests/regression/test_simulation.py"],
+    "rmtfl.regression.layer": [
+        *REGRESSION,
+        "tests/regression/test_fluctuation.py",
+        "tests/regression/test_layer.py",
+        "tests/regression/test_simulation.py",
+    ],
     "rmtfl.regression.features": REGRESSION,
     "rmtfl.regression.batches": ["tests/regression/test_batches.py", *REGRESSION],
     "rmtfl.regression.equivalents": REGRESSION,

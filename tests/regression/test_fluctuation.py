@@ -1,0 +1,23 @@
+"""How single rows differ from their mean, along the target."""
+
+import numpy as np
+import pytest
+from numpy.random import SeedSequence
+
+from rmtfl.montecarlo.weights import stream, train
+from rmtfl.regression.layer import layer
+from tests.regression.settings import setting
+
+WIDTH = 300
+
+
+def test_a_bent_activation_spreads_rows_along_the_target():
+    changed = {"batches": "independent", "batch_ratio": 10, "width": WIDTH, "alpha": [0], "scale": [40], "noise": 0}
+    setup = setting(activation="tanh(x)", second_layer="rademacher", target="sin(x)", **changed).trained(1)
+    found, seen = layer(setup, 2, 0), []
+    for trial in SeedSequence(12).spawn(12):
+        signs, weights = 2 * stream(trial, 0).integers(0, 2, WIDTH) - 1, train(setup, trial)
+        seen.append(WIDTH * np.mean([weights[signs == sign, 0].var(ddof=1) for sign in (-1, 1)]))
+    error = np.std(seen, ddof=1) / np.sqrt(len(seen))
+    assert found.fluctuation[:, 0, 0] == pytest.approx(np.mean(seen), abs=3 * error)
+    assert error < 0.025  # the norm alone would be 0.13 less
