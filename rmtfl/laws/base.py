@@ -23,8 +23,11 @@ from numpy.typing import ArrayLike, NDArray
 from rmtfl.errors import BadInput
 from rmtfl.solve import Bracketed, Root, solve
 
+#: Of one rounding, relative.
+EPS = 2.0**-53
+
 #: What rounding may move a distribution function from one call to the next, relative to the mass.
-ROUNDING = 16 * 2.0**-53
+ROUNDING = 16 * EPS
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]

@@ -14,13 +14,14 @@ to the lower edge. Checked against quadrature, moments and the generalized law i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import comb, sqrt
+from fractions import Fraction
+from math import comb, inf, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rmtfl.errors import BadInput
-from rmtfl.laws.base import Floats, Interval, Law, Outlier, real_or_complex
+from rmtfl.laws.base import EPS, Floats, Interval, Law, Outlier, real_or_complex
 
 
 @dataclass(frozen=True)
@@ -120,16 +121,19 @@ class MarchenkoPastur(Law):
     def outlier(self, spike: float) -> Outlier:
         """Return the outlier of a population eigenvalue `spike` (of either sign of spike - variance).
 
+        Rationals, rounded once: next to the threshold doubles would lose the overlap, and the sign of what is left.
+
         Args:
             spike: Population eigenvalue, in the units of `variance`.
         """
-        ell = spike / self.variance
-        if not ell > 0:
+        if not 0 < spike < inf:
             raise BadInput(f"spike = {spike!r}: a positive population eigenvalue is needed")
-        if not (ell - 1) ** 2 > self.ratio or (ell < 1 and self.ratio >= 1):
+        exact, ratio = Fraction(float(spike)), Fraction(float(self.ratio))
+        beyond = exact / Fraction(float(self.variance)) - 1
+        if not beyond**2 > ratio or (beyond < 0 and ratio >= 1):
             return Outlier(spike, None, None, 0.0)
-        factor = 1 + self.ratio / (ell - 1)
-        return Outlier(spike, spike * factor, (1 - self.ratio / (ell - 1) ** 2) / factor, 1e-14)
+        factor = 1 + ratio / beyond
+        return Outlier(spike, float(exact * factor), float((1 - ratio / beyond**2) / factor), EPS)
 
 
 def marchenko_pastur(ratio: float, variance: float = 1.0) -> MarchenkoPastur:

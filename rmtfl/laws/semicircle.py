@@ -8,14 +8,15 @@ quadrature, Catalan numbers and sampled matrices in tests/laws.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import comb, sqrt
+from fractions import Fraction
+from math import comb, isfinite, sqrt
 
 import mpmath
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rmtfl.errors import BadInput
-from rmtfl.laws.base import Floats, Interval, Law, Outlier, in_digits, real_or_complex
+from rmtfl.laws.base import EPS, Floats, Interval, Law, Outlier, in_digits, real_or_complex
 
 #: Decimal digits that a difference of two doubles' exponents may take.
 EXPONENTS = 40
@@ -80,11 +81,18 @@ class Semicircle(Law):
         )
 
     def outlier(self, spike: float) -> Outlier:
-        """Return the outlier of a rank-one additive perturbation of eigenvalue `spike`."""
-        if spike**2 <= self.variance:
+        """Return the outlier of a rank-one additive perturbation of eigenvalue `spike`: rationals, rounded once.
+
+        Raises:
+            BadInput: If the spike is not finite.
+        """
+        if not isfinite(spike):
+            raise BadInput(f"spike = {spike!r}: a finite number is needed")
+        exact, variance = Fraction(float(spike)), Fraction(float(self.variance))
+        if exact**2 <= variance:
             return Outlier(spike, None, None, 0.0)
-        ratio = self.variance / spike**2
-        return Outlier(spike, self.centre + spike + self.variance / spike, 1 - ratio, 1e-14)
+        location, overlap = Fraction(float(self.centre)) + exact + variance / exact, 1 - variance / exact**2
+        return Outlier(spike, float(location), float(overlap), EPS)
 
     def with_digits(
         self, digits: int, x: ArrayLike = (), spikes: ArrayLike = ()

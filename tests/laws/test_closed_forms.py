@@ -1,5 +1,7 @@
 """Marchenko-Pastur and the semicircle against quadrature, moments and each other's definitions."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from scipy.integrate import quad
@@ -106,6 +108,24 @@ def test_outliers_of_white_populations():
     low, other = marchenko_pastur(0.25).outlier(0.2), GeneralizedMarchenkoPastur(0.25, [1.0], [1.0]).outlier(0.2)
     assert (low.location, low.overlap) == pytest.approx((other.location, other.overlap), rel=1e-13)
     assert marchenko_pastur(0.25).outlier(1.4).location is None
+
+
+def test_outliers_next_to_their_threshold_are_as_exact_as_stated():
+    # √v in doubles is above the true root, or below it.
+    for variance, above in ((1.277553757769694, True), (0.14522, False), (2.0, True), (3.0, False)):
+        law, spike = Semicircle(variance), float(np.sqrt(variance))
+        assert (Fraction(spike) ** 2 > Fraction(variance)) == above
+        for near in (spike, np.nextafter(spike, 9), 1.0001 * spike):
+            found, (digits,) = law.outlier(near), law.with_digits(30, spikes=[near])[2]
+            assert (found.location is None) == (digits is None)
+            if digits is not None:
+                assert abs(Fraction(found.location) / Fraction(digits[0]) - 1) <= found.error * (1 + 1e-9)
+                assert abs(Fraction(found.overlap) / Fraction(digits[1]) - 1) <= found.error * (1 + 1e-9)
+    found, near = marchenko_pastur(0.25).outlier(1.5 + 2**-50), Fraction(1, 2) + Fraction(2) ** -50
+    exact = (1 - Fraction(1, 4) / near**2) / (1 + Fraction(1, 4) / near)
+    assert 0 < abs(Fraction(found.overlap) / exact - 1) <= found.error or Fraction(found.overlap) == exact
+    with pytest.raises(BadInput, match="spike = inf"):
+        Semicircle().outlier(float("inf"))
 
 
 def test_singular_values_are_the_square_roots():
