@@ -13,7 +13,7 @@ modules that predict, simulate and draw need not know one another. What each fun
   rates(rows) those of a study, from its `rmtfl.compare.RowResult`s;
 - statement(setups) yields paragraphs of text: what a study claims;
 - draw(arrays, setup, eigenvalues) turns a user's arrays into trials; a matrix belongs to a row whose setup has its
-  shape as `matrix_shape`; hint(arrays, setup, prediction, eigenvalues) says what else they look like, or None;
+  shape as `matrix_shape`; hint(arrays, trials, setup, prediction, eigenvalues) says what else they look like, or None;
 - figure(results, trials, page) returns a matplotlib figure of a whole study, for a screen or for print.
 """
 

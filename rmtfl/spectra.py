@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,12 @@ ACCEPTED = (
     "draws), as .npy, .npz (one array a draw, all of one shape) or .csv"
 )
 MOST_DIMENSIONS = 3
+# What the readers raise of files that are not what their names say; numpy reads its headers as Python's literals.
+MALFORMED = (ValueError, TypeError, EOFError, RuntimeError, TokenError, zipfile.BadZipFile, zlib.error)
 
 
 def read_arrays(path: Path) -> list[NDArray[np.float64]]:
-    """The real, finite arrays of one or two dimensions in a file: each is one draw, and all have one shape.
+    """The real, finite arrays of one or two dimensions in a file, one a draw and of one shape; stacks are taken apart.
 
     Raises:
         BadInput: for a file or an array that cannot be used; the message names the file. Nothing is unpickled.
@@ -36,7 +39,7 @@ def read_arrays(path: Path) -> list[NDArray[np.float64]]:
         raise BadInput(f"{path}: cannot be read ({error.strerror or error}); expected {ACCEPTED}") from None
     except MemoryError:
         raise BadInput(f"{path}: does not fit into memory; expected {ACCEPTED}") from None
-    except (ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except MALFORMED as error:
         raise BadInput(f"{path}: is not a numeric {path.suffix} file ({error}); expected {ACCEPTED}") from None
     if not arrays:
         raise BadInput(f"{path}: holds no array; expected {ACCEPTED}")
@@ -50,9 +53,9 @@ def as_arrays(spectrum: Any) -> list[NDArray[np.float64]]:
         BadInput: for anything that is no array of real, finite numbers of one to three dimensions, or arrays of several
             shapes.
     """
-    several = isinstance(spectrum, list | tuple) and any(np.ndim(_detached(entry)) for entry in spectrum)
-    arrays = spectrum if several else [spectrum]
-    return _draws((f"array {index}", _numpy_array(array)) for index, array in enumerate(arrays, 1))
+    several = isinstance(spectrum, list | tuple) and any(map(_has_axes, spectrum))
+    named = [(f"array {index}", array) for index, array in enumerate(spectrum if several else [spectrum], 1)]
+    return _draws((name, _numpy_array(name, array)) for name, array in named)
 
 
 def _draws(named: Iterable[tuple[str, Any]]) -> list[NDArray[np.float64]]:
@@ -78,16 +81,24 @@ def _draws(named: Iterable[tuple[str, Any]]) -> list[NDArray[np.float64]]:
 
 def _detached(array: Any) -> Any:
     """A PyTorch tensor outside its graph and on the host; anything else as it is."""
-    return array.detach().cpu() if hasattr(array, "detach") else array
+    return array.detach().cpu() if hasattr(array, "detach") and hasattr(array, "cpu") else array
 
 
-def _numpy_array(array: Any) -> NDArray[Any]:
+def _has_axes(entry: Any) -> bool:
+    try:
+        return np.ndim(_detached(entry)) > 0
+    except ValueError:  # lists of several lengths
+        return True
+
+
+def _numpy_array(name: str, array: Any) -> NDArray[Any]:
     if np.ma.is_masked(array):
-        raise BadInput(f"the array has entries that are masked; expected {ACCEPTED}")
+        raise BadInput(f"{name} has entries that are masked; expected {ACCEPTED}")
     try:
         return np.asarray(_detached(array))
     except (TypeError, ValueError, RuntimeError) as error:
-        raise BadInput(f"{type(array).__name__} cannot be read as an array ({error}); expected {ACCEPTED}") from None
+        kind = type(array).__name__
+        raise BadInput(f"{name} is of type {kind}, which cannot be read ({error}); expected {ACCEPTED}") from None
 
 
 def _numpy(path: Path) -> dict[str, NDArray[Any]]:

@@ -205,7 +205,7 @@ def compare_arrays(
     (document,) = predict_rows(replace(study, rows=(row,)))
     results = compare_rows(study, [(row, document, trials)])
     if study.kind.offers("hint"):
-        results = replace(results, hint=study.kind.function("hint")(arrays, row.setup, document, eigenvalues))
+        results = replace(results, hint=study.kind.function("hint")(arrays, trials, row.setup, document, eigenvalues))
     return results, [trials]
 
 

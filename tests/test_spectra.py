@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from zipfile import ZipFile
 
@@ -98,6 +99,17 @@ def test_nothing_but_numbers_is_read_from_a_file(tmp_path):
         read_arrays(pickled)
 
 
+@pytest.mark.parametrize(
+    "header", ["{'descr': '<f8', 'shape': (3,", "{b'descr': '<f8', 'fortran_order': False, 'shape': (3,)}"]
+)
+def test_a_header_that_is_not_closed_or_no_header(tmp_path, header):
+    place = tmp_path / "own.npy"
+    text = header.encode().ljust(117) + b"\n"
+    place.write_bytes(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(24))
+    with pytest.raises(BadInput, match=r"own\.npy: is not a numeric \.npy file"):
+        read_arrays(place)
+
+
 def test_a_header_that_claims_more_than_there_is(tmp_path):
     place = tmp_path / "own.npy"
     with place.open("wb") as file:
@@ -118,6 +130,8 @@ def test_a_header_that_claims_more_than_there_is(tmp_path):
         [np.nan, 1.0],
         np.array([1j]),
         [[1], 2],
+        [[[1, 2], [3]], [1, 2]],
+        io.BytesIO(b"1, 2"),
         np.array([True]),
         [{}, {}],
         np.ma.array([1.0, 2.0], mask=[0, 1]),

@@ -67,16 +67,23 @@ def _square_roots(eigenvalues: NDArray[Any], setup: Setup) -> Array:
     return np.asarray(np.sqrt(np.maximum(eigenvalues, 0.0)))
 
 
-def hint(arrays: Sequence[NDArray[Any]], setup: Setup, prediction: Mapping[str, Any], eigenvalues: bool) -> str | None:
+def hint(
+    arrays: Sequence[NDArray[Any]],
+    trials: Mapping[str, Array],
+    setup: Setup,
+    prediction: Mapping[str, Any],
+    eigenvalues: bool,
+) -> str | None:
     """What a user's arrays look like if they are far from the prediction and match it far better on another scale.
 
     Args:
         arrays: as `draw` is given them.
+        trials: as it returns them.
         setup: the row.
         prediction: its document.
         eigenvalues: as for `draw`.
     """
-    values = draw(arrays, setup, eigenvalues)["singular_values"].mean(axis=0)
+    values = trials["singular_values"].mean(axis=0)
     places = [float(outlier["location"]) for outlier in prediction["outliers"]] + [float(prediction["bulk"]["top"])]
     expected, found = np.array(places[: len(values)]), values[: len(places)]
     if not np.all(found > 0):
