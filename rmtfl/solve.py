@@ -8,9 +8,9 @@ status. A failure carries what was tried and what to do about it.
 `Bracketed` proves its errors: it ends between two points at which f has opposite signs, beyond the noise that the
 caller states. Where it breaks down: `Newton` has no globalisation beyond halving steps that leave the domain, so it
 needs a start that the caller vouches for; `Bracketed` is global but real, and as honest as the noise it is told;
-`Damped` and `Anderson` need a map that contracts, or nearly so. The errors of these three are the size of the next
-correction, which bounds the true error only where the iteration contracts at least by half a step: laws that promise
-more certify their roots themselves.
+`Damped` and `Anderson` need a map that contracts, or nearly so. The errors of all but `Bracketed` are the size of the
+next correction, which bounds the true error only where the iteration contracts at least by half a step: laws that
+promise more certify their roots themselves.
 
 Checked in tests/test_solve.py against equations with known roots, with deliberately bad maps, brackets and noise.
 """
@@ -349,7 +349,7 @@ def solve(
         problem: A `Root` or a `FixedPoint`.
         solver: One of `Newton`, `Bracketed` (for `Root`), `Damped`, `Anderson` (for `FixedPoint`).
         start: 1-D array of starting values.
-        tolerance: Relative size of a correction at which an entry is done.
+        tolerance: Relative size of a correction, or of a bracket, at which an entry is done.
         max_steps: Passes of the loop.
         throw: Raise when an entry neither converges nor reaches the rounding level.
 
@@ -386,74 +386,6 @@ def solve(
     return Solution(state.value, error, status, converged, steps, state.evaluations)
 
 
-def refine(
-    correction: Callable[[Any], tuple[Array, Array]],
-    start: Any,
-    *,
-    tolerance: float,
-    max_steps: int = 12,
-) -> tuple[Any, Array]:
-    """Refine roots in a number type wider than the corrections: Newton with a wide residual and a double
-    slope.
-
-    Args:
-        correction: Returns f/f' at the iterate, as doubles, and the scale that it is measured against.
-        start: The iterate: any type from which an array of doubles can be subtracted.
-        tolerance: Relative size of a correction at which all entries are done.
-        max_steps: Corrections at most.
-
-    Returns:
-        The refined iterate, and the relative size of the last correction that was applied to each entry.
-        Nothing is raised: the callers bound the error of what comes back, and escalate.
-    """
-    value = start
-    change, scale = correction(value)
-    for _ in range(max_steps):
-        value = value - change
-        with np.errstate(divide="ignore", invalid="ignore"):
-            last = np.abs(change) / scale
-        if not (last > tolerance).any():
-            break
-        change, scale = correction(value)
-    return value, last
-
-
-def newton(
-    step: Callable[[float], float],
-    start: float,
-    *,
-    inside: Callable[[float], bool],
-    tolerance: float,
-    max_steps: int = 60,
-) -> float | None:
-    """Solve one real equation on floats, where an array's overhead would be all there is.
-
-    Args:
-        step: Newton's correction at x, which is subtracted.
-        start: The first x.
-        inside: The domain; leaving it is a failure.
-        tolerance: Relative size of a correction at which x is done.
-        max_steps: Corrections at most.
-
-    Returns:
-        The root, with the last correction applied; None where Newton failed: the callers have a slower way.
-    """
-    x, last = start, float("inf")
-    try:
-        for _ in range(max_steps):
-            change = step(x)
-            x -= change
-            if not inside(x):
-                return None
-            change = abs(change)
-            if change <= tolerance * abs(x) or last <= change < ROUNDING_REGIME * abs(x):
-                return x
-            last = change
-    except (ZeroDivisionError, OverflowError, ValueError):
-        pass
-    return None
-
-
 def continuation(
     problems: list[Root] | list[FixedPoint],
     solver: Solver,
@@ -463,8 +395,7 @@ def continuation(
     max_steps: int = 200,
     throw: bool = True,
 ) -> Solution:
-    """Solve a chain of problems, each from the solution of the one before; only the last one's tolerance
-    counts.
+    """Solve a chain of problems, each from the solution of the one before; only the last one's tolerance counts.
 
     Args:
         problems: From the easiest to the one that is asked for.

@@ -19,6 +19,7 @@ PREDICTS = {
     "features",
     "regression",
     "solve",
+    "newton",
     "certify",
 }
 FIGURES = ("page", "weights", "phases", "law", "kernel", "features", "regression")

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rmtfl.errors import ToleranceNotMet
-from rmtfl.solve import Anderson, Bracketed, Damped, FixedPoint, Newton, Root, Status, continuation, newton, solve
+from rmtfl.solve import Anderson, Bracketed, Damped, FixedPoint, Newton, Root, Status, continuation, solve
 
 RIGHT = np.array([2.0, 3.0, 1e-8])
 
@@ -234,12 +234,3 @@ def test_rounding_level_is_a_stall_and_says_how_far_it_came():
     found = solve(Root(noisy), Newton(), np.array([1.4]), tolerance=1e-15)
     assert found.status is Status.STALLED
     assert 1e-13 < found.error[0] < 1e-7
-
-
-def test_newton_on_floats_says_where_it_fails():
-    step = lambda x: (x * x - 2) / (2 * x)  # noqa: E731
-    assert newton(step, 1.0, inside=lambda x: x > 0, tolerance=1e-15) == pytest.approx(2**0.5, rel=1e-15)
-    assert newton(step, -1.0, inside=lambda x: x > 0, tolerance=1e-15) is None
-    assert newton(step, 0.0, inside=lambda x: True, tolerance=1e-15) is None
-    # A step that never shrinks runs out of corrections.
-    assert newton(lambda x: -1.0, 0.0, inside=lambda x: True, tolerance=1e-15) is None

@@ -31,7 +31,8 @@ from rmtfl.laws.expansion import EPS, Complexes, Expansion
 from rmtfl.laws.forward import Floats, ForwardMap, Indices, Points
 from rmtfl.laws.structure import Images, Structure
 from rmtfl.laws.table import Table
-from rmtfl.solve import Bracketed, Newton, Root, refine, solve
+from rmtfl.newton import refine
+from rmtfl.solve import Bracketed, Newton, Root, solve
 
 #: A root whose relative error is not below this counts as not found: nothing is returned for it.
 UNPROVED = 1e-6

@@ -25,7 +25,8 @@ from rmtfl.laws import few, precise
 from rmtfl.laws.doubledouble import DoubleDouble, concatenate
 from rmtfl.laws.forward import ORIGIN, Floats, ForwardMap, Indices, Points
 from rmtfl.laws.structure import EDGE_TOLERANCE, Images, Structure
-from rmtfl.solve import Bracketed, Newton, Root, refine, solve
+from rmtfl.newton import refine
+from rmtfl.solve import Bracketed, Newton, Root, solve
 
 #: Corrections of an edge's point end here, relative to the distance to contact: Newton squares the last one.
 POINT_TOLERANCE = 1e-12

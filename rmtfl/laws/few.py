@@ -18,7 +18,7 @@ import numpy as np
 from rmtfl.laws.doubledouble import DoubleDouble
 from rmtfl.laws.forward import ORIGIN, Floats, ForwardMap, Points
 from rmtfl.laws.structure import EDGE_TOLERANCE, Images, Structure
-from rmtfl.solve import newton
+from rmtfl.newton import newton
 
 #: Laws of at most this many atoms come here: with more, arrays are faster.
 FEW = 8
