@@ -42,4 +42,5 @@ def isotropic_eigenvalues(kernel: SpikedKernel, degree: int, modes: int, refinem
 
 def _log_share(degree: int, dimension: int) -> float:
     """The logarithm of 1/dim H_m(R^d), the most that each eigenvalue of a degree can have of the trace."""
-    return -math.lgamma(degree + dimension - 1) + math.lgamma(degree + 1) + math.lgamma(dimension)
+    choices = math.lgamma(degree + dimension - 2) - math.lgamma(degree + 1) - math.lgamma(dimension - 1)
+    return -choices - math.log(2 * degree + dimension - 2)

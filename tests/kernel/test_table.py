@@ -120,6 +120,13 @@ def test_reference_of_amplifications_skips_what_vanishes():
     assert reference[4] / reference[3] < 0.05
 
 
+def test_small_eigenvalues_in_high_dimension_do_not_vanish():
+    # Of He2(g) on the sphere, 2 (1 − 1/d) of the trace lies in degree 2, of dimension (d + 2)(d − 1)/2.
+    kernel = SpikedKernel(parse("x + 1e-5*He2(x)"), 10**6, 1.0, 0.0)
+    exact = 2e-10 * (1 - 1e-6) / ((10**6 + 2) * (10**6 - 1) / 2)
+    assert isotropic_eigenvalues(kernel, 2, 1)[0] == pytest.approx(exact, rel=1e-6, abs=0)
+
+
 def test_documents_on_samples():
     matrix = predict_kernel_matrix(row(KernelMatrixSetup, "erf(x)", samples=200)).as_json()
     assert matrix["outliers"][0]["location"] > matrix["bulk"]["intervals"][-1][1]
