@@ -23,8 +23,9 @@ from rmtfl import __version__
 from rmtfl.compare import Results
 from rmtfl.errors import BadInput, RmtflError
 from rmtfl.setup import exact
+from rmtfl.sheets import comparison_sheet, diagnostics_sheet
 from rmtfl.study import SCHEMA, read
-from rmtfl.tables import comparison_sheet, diagnostics_sheet, latex_document, render
+from rmtfl.tables import latex_document, render
 from rmtfl.terminal import Terminal, show
 from rmtfl.workflow import compare_file, predict_rows, recorded
 from rmtfl.workflow import validate as run_study

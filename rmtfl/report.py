@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from rmtfl import __version__
 from rmtfl.compare import Results, RowResult
 from rmtfl.errors import BadInput
+from rmtfl.sheets import comparison_sheet, diagnostics_sheet
 from rmtfl.study import Study
-from rmtfl.tables import Measured, Sheet, comparison_sheet, diagnostics_sheet, plain
+from rmtfl.tables import Measured, Sheet, plain
 
 Trials = Mapping[str, NDArray[np.float64]]
 

@@ -23,8 +23,8 @@ from rmtfl.compare import (
     judge,
     student_quantile,
 )
+from rmtfl.sheets import comparison_sheet
 from rmtfl.study import from_document
-from rmtfl.tables import comparison_sheet
 
 SAMPLE = (9.9, 10.1, 10.0, 10.2, 9.8)
 

@@ -109,6 +109,7 @@ def numerics_that_see_the_front(trees: Trees) -> list[str]:
     front = {
         "rmtfl.cli",
         "rmtfl.report",
+        "rmtfl.sheets",
         "rmtfl.store",
         "rmtfl.workflow",
         *(f"rmtfl.figures.{name}" for name in FIGURES),

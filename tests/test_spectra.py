@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from rmtfl.errors import BadInput
+from rmtfl.sheets import comparison_sheet
 from rmtfl.spectra import as_arrays, read_arrays
 from rmtfl.study import from_document
-from rmtfl.tables import comparison_sheet
 from rmtfl.weights.own import draw
 from rmtfl.workflow import compare_spectrum
 

@@ -11,8 +11,8 @@ from rmtfl.errors import BadInput
 from rmtfl.figures.regression import regression_figure
 from rmtfl.regression.prediction import predict
 from rmtfl.regression.summary import summary
+from rmtfl.sheets import comparison_sheet
 from rmtfl.study import read
-from rmtfl.tables import comparison_sheet
 from rmtfl.workflow import recorded, validate
 from tests.regression.settings import setting
 

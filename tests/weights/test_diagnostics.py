@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from rmtfl.compare import compare_rows
+from rmtfl.sheets import diagnostics_sheet
 from rmtfl.statistics import binomial_interval, top_of_noise
 from rmtfl.study import from_document
-from rmtfl.tables import diagnostics_sheet, render
+from rmtfl.tables import render
 from rmtfl.weights.compare import EDGE_MARGIN
 
 
