@@ -5,7 +5,8 @@ Numbers are rounded to what the simulation can speak about: a prediction to the 
 
 from __future__ import annotations
 
-from rmtfl.compare import AT_LEAST, FAMILY_LEVEL, Comparison, Results
+from rmtfl.compare import FAMILY_LEVEL, Comparison, Results
+from rmtfl.miscount import AT_LEAST
 from rmtfl.tables import Column, Measured, Sheet, fixed, measured, plain
 
 MOST_NAMES = 8  # of numbers that share one allowance, listed under a table

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rmtfl.compare import COUNT, Finding, Quantity
+from rmtfl.compare import Finding, Quantity
 from rmtfl.features.table import FeaturesSetup
+from rmtfl.miscount import COUNT
 
 Draws = Mapping[str, NDArray[np.float64]]
 

@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rmtfl.compare import AT_LEAST, BULK_EDGE, COUNT, Quantity
+from rmtfl.compare import Quantity
 from rmtfl.gaussian import expectation
+from rmtfl.miscount import AT_LEAST, BULK_EDGE, COUNT
 from rmtfl.outliers import RigidBulk
 from rmtfl.setup import Setup
 from rmtfl.weights.statistics import noise_variance
