@@ -189,6 +189,11 @@ class TestLawsKnownOtherwise:
         transform = known.stieltjes(np.array([z / stats.psi]))[0] / stats.psi
         assert pencil.at(fine(case), z).m == pytest.approx(transform, rel=1e-5)
 
+    def test_the_lower_edge_is_not_passed_in_one_step_of_a_narrow_bulk(self):
+        # In [0.9, 1.1] a step below the bulk ends above it.
+        case = setting(s=(0.01,), width=4000, ratios=("1/100", "1/2"), alpha=["1/4"])
+        assert predict(case).bulk.lower == pytest.approx(0.9, rel=1e-4)
+
     @pytest.mark.parametrize("ratio", ["1/2", 1, 3])
     def test_no_step_gives_back_the_rigid_bulk(self, ratio):
         case = setting(s=(0.01,), width=10**5, ratios=(ratio, 1), alpha=["1/4"])

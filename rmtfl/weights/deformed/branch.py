@@ -80,6 +80,9 @@ def follow(pencil: Trained, farthest: float) -> Branch:
 def lower_edge(pencil: Pencil, rigid: float) -> float:
     """The lower edge as a singular value, by the same scan from below: there z(m) has a maximum.
 
+    With more dimensions than neurons m stays negative beyond the bulk, and a step can reach that side. But W W^T - z is
+    positive there only below the bulk, and with its inverse's diagonal, -1/(z (1 + δ)), all 1 + δ are negative.
+
     Args:
         pencil: of the trained weights.
         rigid: the lower edge |1 - √ψ| of the untrained weights; where it is 0 the answer is 0.
@@ -96,7 +99,11 @@ def lower_edge(pencil: Pencil, rigid: float) -> float:
     if start is None:
         raise ToleranceNotMet("the deformed bulk: the fixed point does not converge below the bulk")
     sense = 1 if start.m.real > 0 else -1
-    return math.sqrt(_scan(pencil, start, sense, lambda new, old: new.z.real > old.z.real)[-1].z.real)
+
+    def below(new: Point, old: Point) -> bool:
+        return new.z.real > old.z.real and (sense == 1 or bool(np.all(np.real(new.load) < 0)))
+
+    return math.sqrt(_scan(pencil, start, sense, below)[-1].z.real)
 
 
 def _scan(pencil: Pencil, start: Point, sense: int, onwards: Callable[[Point, Point], bool]) -> list[Point]:
