@@ -46,19 +46,21 @@ def bulk_outliers(law: BulkLaw) -> list[BulkOutlier]:
     if not len(law.equation.simple):
         return []
     fine, coarse = (_outliers(equation, law) for equation in (law.equation, law.coarse))
-    known = {mode: (location, overlap) for location, mode, overlap in coarse}
     found = []
-    for location, mode, overlap in fine:
-        if mode in known:
-            error = max(abs(location - known[mode][0]), abs(overlap - known[mode][1]) * location)
-            found.append(BulkOutlier(location, mode, overlap, error))
+    for place in fine.keys() & coarse.keys():
+        (location, mode, overlap), (other, _, another) = fine[place], coarse[place]
+        error = max(abs(location - other), abs(overlap - another) * location)
+        found.append(BulkOutlier(location, mode, overlap, error))
     return sorted(found, key=lambda outlier: -outlier.location)
 
 
 def _gaps(equation: BulkEquation, law: BulkLaw) -> tuple[Array, Array]:
-    """Between the bulks, above them all, and below them where the matrix has not the rank to be full."""
+    """Between the bulks, above them all, and below them where the matrix has not the rank to be full.
+
+    Bulks are taken as wide as their edges may be off, so that both rules' lie within.
+    """
     highest = equation.bound + 2 * float(np.sum(equation.simple**2 @ equation.weights))
-    ends = [edge.location for edge in law.edges]
+    ends = [edge.location + (edge.error if edge.upper else -edge.error) for edge in law.edges]
     if not ends or (law.levels[-1] < 1 and law.floor == 0):
         ends = [max(float(equation.rest.max()), LEAST * (ends[0] if ends else highest)), *ends]
     else:
@@ -66,14 +68,14 @@ def _gaps(equation: BulkEquation, law: BulkLaw) -> tuple[Array, Array]:
     return np.array(ends[0::2]) * (1 + TOUCHING), np.array([*ends[1::2], highest]) * (1 - TOUCHING)
 
 
-def _outliers(equation: BulkEquation, law: BulkLaw) -> list[tuple[float, int, float]]:
-    """(location, mode, overlap) in every gap."""
+def _outliers(equation: BulkEquation, law: BulkLaw) -> dict[tuple[int, int], tuple[float, int, float]]:
+    """(location, mode, overlap) by the gap and the eigenvalue of 1 + E q v_0 v_0^T that vanishes there."""
     low, high = _gaps(equation, law)
     guess = equation.above(np.concatenate([low, high]) * (1 + 1j * TOUCHING))
     bottom, top = np.split(np.linalg.eigvalsh(equation.simple_matrix(guess.real)), 2)
-    gap, which = np.nonzero((bottom < 0) & (top > 0))
+    gap, which = np.nonzero((bottom < 0) & (top > 0) & (low < high)[:, None])
     if not gap.size:
-        return []
+        return {}
     start = guess[gap].real
     vectors, rates = np.empty((gap.size, len(equation.simple))), np.empty(gap.size)
 
@@ -97,4 +99,5 @@ def _outliers(equation: BulkEquation, law: BulkLaw) -> list[tuple[float, int, fl
     mode = np.argmax(vectors**2, axis=1)
     eigenvalues = equation.simple**2 @ equation.weights
     overlap = vectors[np.arange(gap.size), mode] ** 2 / (eigenvalues[mode] * rates)
-    return list(zip(found.tolist(), mode.tolist(), overlap.tolist(), strict=True))
+    places = zip(gap.tolist(), which.tolist(), strict=True)
+    return dict(zip(places, zip(found.tolist(), mode.tolist(), overlap.tolist(), strict=True), strict=True))

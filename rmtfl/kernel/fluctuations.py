@@ -5,7 +5,7 @@ identity by Δ with n Cov(Δ_kl, Δ_mp) = E e_k e_l e_m e_p − E e_k e_l · E e
 eigenvalue λ_1 of a kernel matrix over n moves by Σ_k λ_1 λ_k/(λ_1 − λ_k) · E e_1² e_k²/n and loses
 Σ_k (λ_k/(λ_1 − λ_k))² · E e_1² e_k²/n of its eigenvector's overlap with ê_1. The generalized Marchenko–Pastur law has
 E e_1² e_k² = 1, which holds for independent functions; here they are computed. Simple eigenvalues that lie close
-exchange eigenvectors at once, which needs the whole small matrix: see `harmonic_overlaps`.
+exchange more than that: `Fluctuations.exchange` follows every pair, `harmonic_overlaps` the whole small matrix.
 
 Derived as `spiked-samples.eigenvectors` in theory/spiked-samples.md, checked against sampled matrices in tests/kernel.
 """
@@ -24,7 +24,18 @@ from rmtfl.kernel.spectrum import zonal_harmonics
 
 Array = NDArray[np.float64]
 
+NODES = 16  # of a quadrature over each entry of a pair's Gram matrix
 SIMPLE = 8  # simple eigenvalues whose exchange of eigenvectors is followed
+
+
+def _normal() -> tuple[Array, Array]:
+    """A rule for three independent normal variables: points (3, NODES³), weights of sum one."""
+    x, w = np.polynomial.hermite_e.hermegauss(NODES)
+    points = np.stack(np.meshgrid(x, x, x, indexing="ij")).reshape(3, -1)
+    return points, np.einsum("i,j,k->ijk", w, w, w).ravel() / w.sum() ** 3
+
+
+_NORMAL, _WEIGHTS = _normal()
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,40 @@ class Fluctuations:
         """
         weighted = self.nodes.weights * self.nodes.functions[index] ** 2
         return np.asarray(self.nodes.functions**2 @ weighted)
+
+    def exchange(self, index: int, samples: int) -> tuple[float, float]:
+        """How far the other simple eigenvalues move one, in the mean, and what share of its overlap they leave.
+
+        Of each pair, the means over a Gaussian Δ: to second order in Δ those of perturbation theory, and bounded where
+        the two meet.
+
+        Args:
+            index: of the eigenvalue in the population.
+            samples: n.
+        """
+        population = self.population
+        others = np.flatnonzero((population.simple >= 0) & (np.arange(population.eigenvalues.size) != index))
+        pairs = [self._pair(index, int(other), samples) for other in others]
+        return sum(moved for moved, _ in pairs), float(np.prod([left for _, left in pairs]))
+
+    def _pair(self, index: int, other: int, samples: int) -> tuple[float, float]:
+        eigenvalues, nodes = self.population.eigenvalues, self.nodes
+        (here, there), (e, g) = eigenvalues[[index, other]], nodes.functions[[index, other]]
+        products = np.array([e * e, g * g, e * g])
+        covariance = (products * nodes.weights) @ products.T
+        if nodes.parities[index] != nodes.parities[other]:
+            covariance[2, :2] = covariance[:2, 2] = 0.0
+        covariance[:2, :2] -= 1.0
+        values, vectors = np.linalg.eigh(covariance / samples)
+        delta = (vectors * np.sqrt(np.maximum(values, 0.0))) @ _NORMAL
+        p, q = here * (1 + delta[0]), there * (1 + delta[1])
+        half, upper = (p - q) / 2, 1.0 if here >= there else -1.0
+        root = np.sqrt(half**2 + here * there * delta[2] ** 2)
+        # Gaussian lengths may be negative; with few samples alone do they matter.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            cosine = ((p + q) / 2 + upper * root) * (1 + upper * half / root) / (2 * p)
+        cosine = np.clip(np.where(p > 0, np.nan_to_num(cosine, nan=1.0), 0.0), 0.0, 1.0)
+        return float(upper * (_WEIGHTS @ root - abs(here - there) / 2)), float(_WEIGHTS @ cosine)
 
     def harmonic_overlaps(self, mode: int, count: int, samples: int) -> Array:
         """Expected squared cosines of a simple eigenvector with the sampled harmonics Y_0, …, bulks apart: (count,).

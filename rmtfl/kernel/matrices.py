@@ -2,7 +2,7 @@
 
 The blocks of degree ≥ 1, whose multiplicities grow with d, make the bulks: their law, with its edges, is that of
 `rmtfl.kernel.bulk`, and simple eigenvalues that separate are those of `rmtfl.kernel.bulk_outliers`. Simple eigenvalues
-also move one another, by Σ λ λ_k/(λ − λ_k) E e² e_k²/n, and take from one another's eigenvectors
+also move one another, far from each other by Σ λ λ_k/(λ − λ_k) E e² e_k²/n, and take from one another's eigenvectors
 (`rmtfl.kernel.fluctuations`).
 
 The functions of a block are uncorrelated but not independent, so that this is a limit theorem at heart: errors here
@@ -124,24 +124,14 @@ class KernelMatrix:
         simple = np.flatnonzero(self.population.simple >= 0)
         for beyond in bulk_outliers(self.law):
             i = int(simple[beyond.mode])
-            moved, taken = self._exchange(i)
-            location, alignment = beyond.location + moved, beyond.overlap - taken
-            inside = any(low <= location <= high for low, high in self.intervals)
-            if alignment > 0 and not inside:
+            moved, left = self._fluctuations.exchange(i, self.samples)
+            location, alignment = beyond.location + moved, beyond.overlap * left
+            if not any(low <= location <= high for low, high in self.intervals):
                 eigenvalue, mode = float(self.population.eigenvalues[i]), int(self.population.simple[i])
                 error = beyond.error + float(self.population.error[i])
                 spread = self._spread(i, alignment)
                 found.append(MatrixOutlier(location, eigenvalue, mode, alignment, beyond.overlap, error, spread))
         return tuple(sorted(found, key=lambda outlier: -outlier.location))
-
-    def _exchange(self, index: int) -> tuple[float, float]:
-        """What the other simple eigenvalues add to the location, and what they take from the overlap."""
-        others = (self.population.simple >= 0) & (np.arange(self.population.eigenvalues.size) != index)
-        at, value = self.population.eigenvalues[index], self.population.eigenvalues[others]
-        moments = self._fluctuations.joint(index)[others] / self.samples
-        with np.errstate(divide="ignore", invalid="ignore"):
-            gap = at - value
-            return float(np.sum(moments * value * at / gap)), float(np.sum(moments * (value / gap) ** 2))
 
     def _spread(self, index: int, slope: float) -> float:
         """λ √(Z' (2 + (E e⁴ − 3) Z')/n): the length of the sampled e moves λ Z', what else it meets 2 Z' (1 − Z')."""
