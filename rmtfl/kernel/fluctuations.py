@@ -17,6 +17,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import hadamard
 
 from rmtfl.kernel.mercer import Mercer
 from rmtfl.kernel.nodes import Nodes
@@ -25,6 +26,7 @@ from rmtfl.kernel.spectrum import zonal_harmonics
 Array = NDArray[np.float64]
 
 NODES = 16  # of a quadrature over each entry of a pair's Gram matrix
+RANK = 1e-9  # of singular values
 SIMPLE = 8  # simple eigenvalues whose exchange of eigenvectors is followed
 
 
@@ -99,9 +101,10 @@ class Fluctuations:
     def harmonic_overlaps(self, mode: int, count: int, samples: int) -> Array:
         """Expected squared cosines of a simple eigenvector with the sampled harmonics Y_0, …, bulks apart: (count,).
 
-        The squared cosine is a function F of the Gram matrix of the first simple eigenfunctions and the harmonics;
-        E F = F + Σ_j (F(+v_j) + F(−v_j) − 2 F)/2 over the columns v_j of a root of its covariance, which is exact to
-        second order and bounded where eigenvalues nearly meet.
+        The squared cosine is a function of the Gram matrix of the first simple eigenfunctions and the harmonics. It is
+        averaged over Gram matrices on changed weights of the nodes, exp(± h) with h by the signs of a Hadamard matrix,
+        which have the mean of sampled ones and, up to O(1/n²), their covariance: right to second order, and a squared
+        cosine where eigenvalues meet.
 
         Args:
             mode: index in the block of degree 0.
@@ -115,20 +118,20 @@ class Fluctuations:
         parities = np.concatenate([nodes.parities[simple], (-1.0) ** np.arange(count)])
         functions = np.concatenate([half, parities[:, None] * half], axis=1)
         weights = np.tile(nodes.weights / 2, 2)
-        size = len(functions)
-        upper = np.triu_indices(size)
+        upper = np.triu_indices(len(functions))
         products = functions[upper[0]] * functions[upper[1]]
-        means = products @ weights
-        centred = (products - means[:, None]) * np.sqrt(weights)
-        # The left singular vectors of the centred products are those of the covariance, and well conditioned.
-        left, singular, _ = np.linalg.svd(centred / np.sqrt(samples), full_matrices=False)
-        steps = left * singular
-        points = np.concatenate([means[:, None], means[:, None] + steps, means[:, None] - steps], axis=1).T
-        gram = np.zeros((len(points), size, size))
-        gram[:, upper[0], upper[1]] = gram[:, upper[1], upper[0]] = points
-        cosines = _cosines(gram, population.eigenvalues[simple], mode)
-        moves = steps.shape[1]
-        return np.asarray((1 - moves) * cosines[0] + cosines[1:].sum(axis=0) / 2)
+        # The right singular vectors of the centred products are the changes of weight that move a Gram matrix.
+        _, singular, right = np.linalg.svd((products - (products @ weights)[:, None]) * np.sqrt(weights), False)
+        right = right[singular > RANK * singular[0]]
+        signs = hadamard(1 << (len(right) - 1).bit_length())[: len(right)]
+        moves = signs.T @ right / np.sqrt(samples * weights)
+        # Lognormal weights of the same variance: none is negative, of nodes that less than one sample meets too.
+        size = np.sqrt(np.maximum(np.mean(moves**2, axis=0), np.finfo(float).tiny))
+        moves *= np.sqrt(np.log1p(size**2)) / size
+        grown = np.exp(np.concatenate([moves, -moves]))
+        scaled = (grown / grown.mean(axis=0))[:, None, :] * (weights * functions)
+        gram = scaled @ functions.T
+        return np.asarray(_cosines(gram, population.eigenvalues[simple], mode).mean(axis=0))
 
 
 def _cosines(gram: Array, eigenvalues: Array, mode: int) -> Array:

@@ -275,6 +275,24 @@ def test_close_simple_eigenvalues_exchange_no_more_than_they_have(activation, sp
         assert abs(moved - moves[:, k].mean()) < 4 * scatter + 0.01 * outlier.eigenvalue
         assert abs(left - cosines[:, k].mean()) < 4 * cosines[:, k].std(ddof=1) / np.sqrt(draws) + 0.02
         assert 0 < outlier.alignment < 1
+        shares = matrix.harmonic_overlaps(outlier, 3)
+        assert np.all((shares >= 0) & (shares <= 1))
+        assert shares == pytest.approx(_sampled_shares(matrix, k, functions, root), abs=0.06)
+
+
+def _sampled_shares(matrix, mode, functions, root):
+    """Mean squared cosines of an eigenvector of drawn Gram matrices with Y_0, Y_1, Y_2."""
+    nodes, rng = matrix.population.nodes, np.random.default_rng(np.random.SeedSequence(41))
+    z = np.tile(nodes.spectrum.grid.line.z, 2) * np.repeat([1.0, -1.0], nodes.weights.size)
+    weights = np.tile(nodes.weights / 2, 2)
+    harmonics = np.array([np.ones_like(z), z, z**2 - weights @ z**2])
+    found = []
+    for _ in range(400):
+        seen = rng.multinomial(matrix.samples, weights) / matrix.samples
+        _, vectors = np.linalg.eigh(root[:, None] * ((functions * seen) @ functions.T) * root)
+        vector = (root * vectors[:, -1 - mode]) @ functions
+        found.append((harmonics @ (seen * vector)) ** 2 / (seen @ vector**2) / (harmonics**2 @ seen))
+    return np.mean(found, axis=0)
 
 
 def test_an_outlier_is_found_where_the_edge_is_badly_known():
