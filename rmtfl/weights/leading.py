@@ -62,21 +62,21 @@ def terms(moments: Moments, count: int, reused: bool, joined: tuple[Any, Any]) -
 
     kappas = [_sum(x * frame.along(v) for x, v in vector) for vector in vectors]
     right_norms, reduced = _residuals(right, kappas, count)
-    left_norms = _left_residuals(left, [_present(right_norms[k], right(k, k)) for k in range(count)])
+    left_norms = _left_residuals(left, [present(right_norms[k], right(k, k)) for k in range(count)])
     return [Term(right_norms[k], left_norms[k], kappas[k], reduced[k], right(k, k)) for k in range(count)]
 
 
-def _present(residual: Any, norm: Any) -> bool:
-    """Whether an order has a right vector of its own, up to rounding."""
+def present(residual: Any, norm: Any) -> bool:
+    """Whether a vector of this squared norm has a residual of its own, up to rounding."""
     eps = mpmath.eps if isinstance(norm, mpmath.mpf) else EPSILON
     return bool(residual > eps**ROUNDING_POWER * max(norm, eps**ROUNDING_POWER))
 
 
-def _left_residuals(gram: Callable[[int, int], Any], present: list[bool]) -> list[Any]:
+def _left_residuals(gram: Callable[[int, int], Any], there: list[bool]) -> list[Any]:
     """Squared norms of what is left of each left vector after the earlier ones of orders that are there at all."""
     norms = []
-    for k in range(len(present)):
-        kept = [*(j for j in range(k) if present[j]), k]
+    for k in range(len(there)):
+        kept = [*(j for j in range(k) if there[j]), k]
         found, _ = _residuals(_among(gram, kept), [0] * len(kept), len(kept))
         norms.append(found[-1])
     return norms
@@ -91,14 +91,16 @@ def _residuals(gram: Callable[[int, int], Any], along: list[Any], count: int) ->
     rows: list[list[Any]] = []
     norms: list[Any] = []
     remains: list[Any] = []
+    there: list[bool] = []  # what rounding leaves of a vector that is not there has no direction
     for k in range(count):
         coefficients: list[Any] = []
         for j in range(k):
             value = gram(j, k) - _sum(coefficients[i] * rows[j][i] * norms[i] for i in range(j))
-            coefficients.append(value / norms[j] if norms[j] > 0 else 0 * value)
+            coefficients.append(value / norms[j] if there[j] else 0 * value)
         norm = gram(k, k) - _sum(c * c * n for c, n in zip(coefficients, norms, strict=True))
         rows.append(coefficients)
         norms.append(norm if norm > 0 else 0 * norm)
+        there.append(present(norms[k], gram(k, k)))
         remains.append(along[k] - _sum(c * r for c, r in zip(coefficients, remains, strict=True)))
     return norms, remains
 

@@ -19,7 +19,7 @@ from rmtfl.outliers import RigidBulk
 from rmtfl.setup import Setup
 from rmtfl.weights import kinked
 from rmtfl.weights.finite_width import FiniteRank
-from rmtfl.weights.leading import Term, root, terms
+from rmtfl.weights.leading import Term, present, root, terms
 from rmtfl.weights.learning import learning
 from rmtfl.weights.moments import Moments
 from rmtfl.weights.prediction import Bulk, LimitPrediction, LimitSpike, Number
@@ -153,7 +153,7 @@ def _strengths(
     for k, (numbers, error, uncertainty) in enumerate(_with_errors(compute, setup, digits)):
         vanishes = _why_zero(setup, k, numbers, error, digits)
         constant, overlap = (0 * numbers.constant,) * 2 if vanishes else (numbers.constant, numbers.overlap)
-        kappa = numbers.kappa if abs(numbers.kappa) > uncertainty else 0 * numbers.kappa
+        kappa = numbers.kappa if abs(numbers.kappa) > uncertainty else 0 * abs(numbers.kappa)
         strengths.append(Strength(k, constant, error, kappa, overlap, uncertainty, vanishes))
     if expandable < found.generic_count:
         if digits is not None:
@@ -199,7 +199,8 @@ class _Numbers:
 
     @property
     def overlap(self) -> Any:
-        return self.term.residual_kappa**2 / self.term.right if self.term.right > 0 else 0 * self.kappa
+        there = present(self.term.right, self.term.norm)
+        return self.term.residual_kappa**2 / self.term.right if there else 0 * self.kappa
 
 
 def _joined(setup: Setup, powers: Sequence[float] | None) -> tuple[float, float]:

@@ -79,6 +79,18 @@ def test_odd_activations_kill_odd_orders():
     assert "E[sigma^(2)" in second and "odd" in second
 
 
+@pytest.mark.parametrize("batches", ["reused", "independent"])
+def test_orders_that_vanish_up_to_rounding_leave_the_others_alone(batches):
+    # sigmoid(x) = 1/2 + tanh(x/2)/2: of the two, only the odd one's even derivatives vanish to the last bit.
+    changes = {"target": "x + x**2/2", "batches": batches, "alpha": ("2/5", "2/5"), "width": "limit"}
+    found, expected = (limit(setup(activation=a, **changes)).spikes for a in ("sigmoid(x)", "tanh(x/2)/2"))
+    for name in ("constant", "kappa", "alignment"):
+        np.testing.assert_allclose(
+            [getattr(spike, name) for spike in found], [getattr(spike, name) for spike in expected], rtol=1e-9
+        )
+    assert max(spike.error for spike in found) < 1e-10
+
+
 def test_signs_leave_two_left_directions():
     found = reasons(second_layer="rademacher", alpha=("3/10", "2/5"))
     assert found[:2] == [None, None] and "+1 and -1" in found[2]
