@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-import zipfile
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rmtfl.arrays import load
 
 Array = NDArray[np.float64]
 
@@ -92,12 +93,9 @@ def read(text: str, folder: Path) -> GivenLayer:
         ValueError: saying what is wrong with the file, and what would be accepted.
     """
     path, name = _place(text, folder, ACCEPTED)
-    try:
-        values = np.asarray(_load(path))
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror or error}); expected {ACCEPTED}") from None
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{path} is not a numeric {path.suffix} file ({error}); expected {ACCEPTED}") from None
+    values = _read(path, (".npy", ".txt", ".csv"), ACCEPTED)
+    if not isinstance(values, np.ndarray):
+        raise ValueError(f"{path} holds no single array; expected {ACCEPTED}")
     if values.dtype.kind not in "iuf" or values.size < 2 or max(values.shape) != values.size:
         raise ValueError(f"{path} holds {values.dtype} of shape {values.shape}; expected {ACCEPTED}")
     layer = GivenLayer(name, values.ravel())
@@ -112,14 +110,10 @@ def read_batches(text: str, folder: Path) -> GivenBatches:
         ValueError: saying what is wrong with the file, and what would be accepted.
     """
     path, name = _place(text, folder, ACCEPTED_BATCHES)
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as loaded:  # a .npy has no `with`
-            arrays = {key: np.asarray(loaded[key]) for key in loaded.files}
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror or error}); expected {ACCEPTED_BATCHES}") from None
-    except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is not a numeric .npz file ({error}); expected {ACCEPTED_BATCHES}") from None
-    batches = GivenBatches(name, *_pairs(path, arrays))
+    arrays = _read(path, (".npz",), ACCEPTED_BATCHES)
+    if isinstance(arrays, np.ndarray):
+        raise ValueError(f"{path} holds a single array; expected {ACCEPTED_BATCHES}")
+    batches = GivenBatches(name, *_pairs(path, {key: np.asarray(array) for key, array in arrays.items()}))
     _check_batches(path, batches)
     return _unchanged(text, batches, path)
 
@@ -140,14 +134,20 @@ def _unchanged(text: str, read: T, path: Path) -> T:
     return read
 
 
-def _load(path: Path) -> NDArray[Any]:
-    match path.suffix.lower():
-        case ".npy":
-            with path.open("rb") as file:
-                return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
-        case ".txt" | ".csv":
-            return np.array([float(cell) for cell in re.split(r"[\s,]+", path.read_text(encoding="utf-8-sig").strip())])
-    raise ValueError(f"its suffix is {path.suffix!r}")
+def _read(path: Path, suffixes: tuple[str, ...], accepted: str) -> NDArray[Any] | dict[str, NDArray[Any]]:
+    suffix = path.suffix.lower()
+    if suffix not in suffixes:
+        raise ValueError(f"{path} has the suffix {path.suffix!r}; expected {accepted}")
+    try:
+        if suffix in (".npy", ".npz"):
+            return load(path)
+        return np.array([float(cell) for cell in re.split(r"[\s,]+", path.read_text(encoding="utf-8-sig").strip())])
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror or error}); expected {accepted}") from None
+    except MemoryError:
+        raise ValueError(f"{path} does not fit into memory; expected {accepted}") from None
+    except ValueError as error:
+        raise ValueError(f"{path} is not a numeric {suffix} file ({error}); expected {accepted}") from None
 
 
 def _check(path: Path, values: Array) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rmtfl.arrays import load
 from rmtfl.errors import BadInput
 
 ACCEPTED = (
@@ -19,8 +17,6 @@ ACCEPTED = (
     "draws), as .npy, .npz (one array a draw, all of one shape) or .csv"
 )
 MOST_DIMENSIONS = 3
-# What the readers raise of files that are not what their names say; numpy reads its headers as Python's literals.
-MALFORMED = (ValueError, TypeError, EOFError, RuntimeError, TokenError, zipfile.BadZipFile, zlib.error)
 
 
 def read_arrays(path: Path) -> list[NDArray[np.float64]]:
@@ -39,7 +35,7 @@ def read_arrays(path: Path) -> list[NDArray[np.float64]]:
         raise BadInput(f"{path}: cannot be read ({error.strerror or error}); expected {ACCEPTED}") from None
     except MemoryError:
         raise BadInput(f"{path}: does not fit into memory; expected {ACCEPTED}") from None
-    except MALFORMED as error:
+    except ValueError as error:
         raise BadInput(f"{path}: is not a numeric {path.suffix} file ({error}); expected {ACCEPTED}") from None
     if not arrays:
         raise BadInput(f"{path}: holds no array; expected {ACCEPTED}")
@@ -102,12 +98,10 @@ def _numpy_array(name: str, array: Any) -> NDArray[Any]:
 
 
 def _numpy(path: Path) -> dict[str, NDArray[Any]]:
-    with path.open("rb") as file:  # numpy leaves a broken archive open
-        loaded = np.load(file, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"the array": loaded}
-        with loaded:
-            return {f"array {name!r}": loaded[name] for name in loaded.files}
+    loaded = load(path)
+    if isinstance(loaded, np.ndarray):
+        return {"the array": loaded}
+    return {f"array {name!r}": array for name, array in loaded.items()}
 
 
 def _csv(path: Path) -> dict[str, NDArray[Any]]:

@@ -18,11 +18,13 @@ from rmtfl.setup import Setup
 from rmtfl.weights import predict, second_layer
 from rmtfl.weights.deformed import nodes
 from rmtfl.weights.finite_width import finite_rank
+from tests.test_arrays import HEADER, array_file
 from tests.weights.deformed_networks import few_nodes, setting
 from tests.weights.deformed_networks import given as one_network
 
 VALUES = np.random.default_rng(1).standard_normal(120)
 LAYER = GivenLayer("a.npy", VALUES)
+EMPTY_ARCHIVE = b"PK\x05\x06" + bytes(18)
 
 
 def write(folder, name, values=VALUES):
@@ -83,7 +85,11 @@ class TestReading:
             ("none.npy", None, "cannot be read"),
             ("a.npy", b"nonsense", "is not a numeric .npy file"),
             ("a.txt", b"1 two 3", "is not a numeric .txt file"),
-            ("a.mat", b"1", "is not a numeric .mat file"),
+            ("a.npy", array_file("{'descr': '<f8', 'shape': (3,"), "is not a numeric .npy file"),
+            ("a.npy", array_file(HEADER.replace("3", "10**15")), "is not a numeric .npy file"),
+            ("a.npy", array_file(HEADER.replace("3", "1000000000000000")), "does not fit into memory"),
+            ("a.npy", EMPTY_ARCHIVE, "holds no single array"),
+            ("a.mat", b"1", "has the suffix '.mat'"),
             ("a.txt", b"1", "holds float64 of shape"),
             ("a.txt", b"1 nan", "holds NaN"),
             ("a.txt", b"3 -3 3 -3", "has mean 0 and root mean square 3"),
@@ -270,6 +276,14 @@ class TestBatches:
             (tmp_path / "c.npz").write_bytes(content)
         with pytest.raises(BadInput, match=r"key 'data\.batch'.*(cannot be read|is not a numeric .npz)"):
             trained_on(tmp_path, ONE, data={"batch": "file:c.npz"})
+
+    @pytest.mark.parametrize(
+        ("name", "message"), [("c.npz", "holds a single array"), ("c.npy", "has the suffix '.npy'")]
+    )
+    def test_no_archive(self, tmp_path, name, message):
+        (tmp_path / name).write_bytes(array_file())
+        with pytest.raises(BadInput, match=rf"key 'data\.batch'.*{message}"):
+            trained_on(tmp_path, ONE, data={"batch": f"file:{name}"})
 
     def test_a_rigid_bulk_and_the_limit_do_not_know_it(self, tmp_path):
         with pytest.raises(BadInput, match=r"'data\.batch'.*expected theory\.bulk = 'deformed'"):
