@@ -2,6 +2,9 @@
 
 `BadInput` is the user's to mend: its message names the key, the value and what would be accepted.
 `ToleranceNotMet` is ours to admit: the numerics could not reach the accuracy asked for, so no number is given.
+
+`AcrossTables` and `KeyOfTable` never reach a user: checks of a study's tables raise them, and `rmtfl.study` makes a
+`BadInput` of them.
 """
 
 

@@ -196,7 +196,11 @@ def compare_file(
 def compare_arrays(
     study: Study, arrays: Sequence[NDArray[np.float64]], number: int | None = None, eigenvalues: bool = False
 ) -> tuple[Results, list[Draws]]:
-    """See `compare_spectrum`; beside the results, the draws that a figure shows."""
+    """As `compare_spectrum`, for arrays that are checked; beside the results, the draws that a figure shows.
+
+    Raises:
+        BadInput: for draws that are equal or do not fit the row, or a row that is missing or not certain.
+    """
     draw = study.kind.function("draw")
     if len({array.tobytes() for array in arrays}) < len(arrays):
         raise BadInput(f"{len(arrays)} draws, of which some are equal; expected each to be a draw of its own")

@@ -354,7 +354,12 @@ class Convolution(EvaluatedLaw):
         return np.asarray(self.from_level(c, values)).reshape(np.shape(z))
 
     def evaluate(self, x: ArrayLike) -> Evaluation:
-        """Return the density at real x, any shape, with an estimate of each relative error."""
+        """Return the density at real x, any shape, with an estimate of each relative error.
+
+        Raises:
+            BadInput: If a point is not finite.
+            ToleranceNotMet: If no fixed point is reached at some point.
+        """
         points = np.asarray(x, float)
         if not np.isfinite(points).all():
             raise BadInput("x: every point must be a finite number")

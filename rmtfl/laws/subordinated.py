@@ -137,7 +137,11 @@ class Subordinated(EvaluatedLaw):
         return tuple(zip(ends[0::2].tolist(), ends[1::2].tolist(), strict=True))
 
     def root(self, z: Complexes) -> Complexes:
-        """Return u(z) for 1-D z in C⁺ or, as a limit, inside the support."""
+        """Return u(z) for 1-D z in C⁺ or, as a limit, inside the support.
+
+        Raises:
+            ToleranceNotMet: If no root is reached at some point.
+        """
 
         def residual(u: Complexes, index: Indices) -> tuple[Complexes, Complexes]:
             value, slope = self.forward(u)
@@ -224,7 +228,12 @@ class Subordinated(EvaluatedLaw):
         """Return m'(z), given the root."""
 
     def evaluate(self, x: ArrayLike) -> Evaluation:
-        """Return the density at real x, any shape, with an estimate of each relative error."""
+        """Return the density at real x, any shape, with an estimate of each relative error.
+
+        Raises:
+            BadInput: If a point is not finite.
+            ToleranceNotMet: If no root is reached at some point.
+        """
         points = np.asarray(x, float)
         if not np.isfinite(points).all():
             raise BadInput("x: every point must be a finite number")

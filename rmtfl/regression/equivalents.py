@@ -87,8 +87,7 @@ class Regression:
             r, delta = np.exp(x[:count]), np.exp(x[count:known])
             load = samples / self.width * f.sample / (1 + delta)
             T = (C * load) @ C.T
-            squares, vectors = np.linalg.eigh(T)
-            root = (vectors * np.sqrt(np.maximum(squares, 0.0))) @ vectors.T
+            root = _root(T)
             response = self._response(r, root @ x[known:].reshape(rank, rank) @ root)
             inverse = np.linalg.inv(one + root @ response.whole @ root)
             resistance = f.rest @ load + batches.own * self._form(e, root @ inverse @ root)
@@ -116,12 +115,18 @@ class Regression:
         return Resolvent(np.exp(found[:count]), np.exp(found[count:known]), found[known:].reshape(rank, rank))
 
     def errors(self, samples: float, at: Resolvent) -> Errors:
-        """Test and training error at a solution of the fixed point."""
+        """Test and training error at a solution of the fixed point.
+
+        Args:
+            samples: ñ.
+            at: the solution there.
+        """
         f, psi, r, batches = self.features, self.psi, at.r, self.features.batches
         e, C = f.linear_left, f.linear_right
         load = samples / self.width * f.sample / (1 + at.delta)
         T = (C * load) @ C.T
-        response = self._response(r, _between(T, at.share))
+        root = _root(T)
+        response = self._response(r, root @ at.share @ root)
         L = np.asarray(np.linalg.inv(np.eye(len(T)) + response.whole @ T))
         X, H = np.asarray(T @ L), np.asarray(L @ response.whole)
         prediction, force = self._learned(load, r)
@@ -205,11 +210,10 @@ class Regression:
         return np.asarray(((vectors @ matrix) * vectors).sum(axis=1))
 
 
-def _between(T: Array, share: Array) -> Array:
-    """T^{1/2} share T^{1/2}."""
+def _root(T: Array) -> Array:
+    """T^{1/2}, symmetric."""
     squares, vectors = np.linalg.eigh(T)
-    root = (vectors * np.sqrt(np.maximum(squares, 0.0))) @ vectors.T
-    return np.asarray(root @ share @ root)
+    return np.asarray((vectors * np.sqrt(np.maximum(squares, 0.0))) @ vectors.T)
 
 
 def _congruence(matrices: Array, weights: Array | None = None) -> Array:

@@ -10,7 +10,6 @@ from rmtfl.outliers import RigidBulk
 from rmtfl.setup import Setup
 from rmtfl.tables import Column, Measured, Sheet, measured
 from rmtfl.weights.compare import HEAVY_TAIL, label_kurtosis
-from rmtfl.weights.statistics import NOISY, noise_variance
 
 
 def summary(setup: Setup, prediction: Mapping[str, Any]) -> Sheet:
@@ -66,10 +65,10 @@ def _finite(setup: Setup, prediction: Mapping[str, Any]) -> Sheet:
     if not deformed:
         reason = f"a spike above {RigidBulk(float(setup.sizes.psi)).threshold:.6g} gives an outlier"
     notes = [_headline(prediction), f"{reason}; alignment is a squared overlap"]
-    if not deformed and (variance := noise_variance(setup)) > NOISY:
+    if not prediction["bulk_trusted"]:
         remedy = '; theory.bulk = "deformed" takes it in' if setup.training.steps <= 2 else ""
         notes.append(
-            f"left out, and not in the error: the update's own noise, about {variance:.2g} times the variance of the "
+            f"left out, and not in the error: the update's own noise, about {prediction['update_noise']:.2g} times the variance of the "
             f"untrained weights, which widens the bulk and moves outliers near it{remedy}"
         )
     if deformed and label_kurtosis(setup) > HEAVY_TAIL:

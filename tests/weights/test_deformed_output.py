@@ -1,4 +1,4 @@
-"""The network's own output in the second residual: forms from matrices, effect on trained networks, limits."""
+"""The network's own output in the last residual: forms, effect on trained networks, limits."""
 
 from __future__ import annotations
 

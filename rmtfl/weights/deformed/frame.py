@@ -47,7 +47,7 @@ class Curves:
 
 
 class Output(Protocol):
-    """The network's own output in the second residual: vectors v_l = -(1/N) Σ_i ā_i r_il that follow the rows' noise.
+    """The network's own output in the last residual: vectors v_l = -(1/N) Σ_i ā_i r_il that follow the rows' noise.
 
     Attributes:
         coefficients: c_l(a) at the second-layer nodes, shape (N, L).
