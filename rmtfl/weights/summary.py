@@ -68,8 +68,8 @@ def _finite(setup: Setup, prediction: Mapping[str, Any]) -> Sheet:
     if not prediction["bulk_trusted"]:
         remedy = '; theory.bulk = "deformed" takes it in' if setup.training.steps <= 2 else ""
         notes.append(
-            f"left out, and not in the error: the update's own noise, about {prediction['update_noise']:.2g} times the variance of the "
-            f"untrained weights, which widens the bulk and moves outliers near it{remedy}"
+            f"left out, and not in the error: the update's own noise, about {prediction['update_noise']:.2g} times the "
+            f"variance of the untrained weights, which widens the bulk and moves outliers near it{remedy}"
         )
     if deformed and label_kurtosis(setup) > HEAVY_TAIL:
         notes.append(
