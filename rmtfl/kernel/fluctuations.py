@@ -27,6 +27,7 @@ Array = NDArray[np.float64]
 
 NODES = 16  # of a quadrature over each entry of a pair's Gram matrix
 RANK = 1e-9  # of singular values
+APART = 0.98  # share of its overlap that the others leave one beyond which second differences do
 SIMPLE = 8  # simple eigenvalues whose exchange of eigenvectors is followed
 
 
@@ -104,7 +105,8 @@ class Fluctuations:
         The squared cosine is a function of the Gram matrix of the first simple eigenfunctions and the harmonics. It is
         averaged over Gram matrices on changed weights of the nodes, exp(± h) with h by the signs of a Hadamard matrix,
         which have the mean of sampled ones and, up to O(1/n²), their covariance: right to second order, and a squared
-        cosine where eigenvalues meet.
+        cosine where eigenvalues meet. Of one that stands apart it is F + Σ_j (F(+v_j) + F(−v_j) − 2 F)/2 over changes,
+        which misses nothing of what few samples decide.
 
         Args:
             mode: index in the block of degree 0.
@@ -123,15 +125,21 @@ class Fluctuations:
         # The right singular vectors of the centred products are the changes of weight that move a Gram matrix.
         _, singular, right = np.linalg.svd((products - (products @ weights)[:, None]) * np.sqrt(weights), False)
         right = right[singular > RANK * singular[0]]
-        signs = hadamard(1 << (len(right) - 1).bit_length())[: len(right)]
-        moves = signs.T @ right / np.sqrt(samples * weights)
-        # Lognormal weights of the same variance: none is negative, of nodes that less than one sample meets too.
-        size = np.sqrt(np.maximum(np.mean(moves**2, axis=0), np.finfo(float).tiny))
-        moves *= np.sqrt(np.log1p(size**2)) / size
-        grown = np.exp(np.concatenate([moves, -moves]))
-        scaled = (grown / grown.mean(axis=0))[:, None, :] * (weights * functions)
+        moves = right / np.sqrt(samples * weights)
+        if self.exchange(int(simple[mode]), samples)[1] > APART:
+            changed = np.concatenate([np.ones((1, weights.size)), 1 + moves, 1 - moves])
+            share = np.concatenate([[1.0 - len(moves)], np.full(2 * len(moves), 0.5)])
+        else:
+            moves = hadamard(1 << (len(moves) - 1).bit_length())[: len(moves)].T @ moves
+            # Lognormal weights of the same variance: none is negative, of nodes that less than one sample meets too.
+            size = np.sqrt(np.maximum(np.mean(moves**2, axis=0), np.finfo(float).tiny))
+            moves *= np.sqrt(np.log1p(size**2)) / size
+            changed = np.exp(np.concatenate([moves, -moves]))
+            changed /= changed.mean(axis=0)
+            share = np.full(len(changed), 1 / len(changed))
+        scaled = changed[:, None, :] * (weights * functions)
         gram = scaled @ functions.T
-        return np.asarray(_cosines(gram, population.eigenvalues[simple], mode).mean(axis=0))
+        return np.asarray(share @ _cosines(gram, population.eigenvalues[simple], mode))
 
 
 def _cosines(gram: Array, eigenvalues: Array, mode: int) -> Array:
