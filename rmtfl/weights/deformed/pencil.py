@@ -34,8 +34,8 @@ from rmtfl import solve as engine
 from rmtfl.weights.deformed.bordered import Bordered
 from rmtfl.weights.deformed.transfer import Array, Dense, Matrix, Transfer, product
 
-TOLERANCE = 1e-10  # of the fixed point on the real axis, relative to its largest entry
-COMPLEX_TOLERANCE = 1e-8  # above it: densities are smoothed by far more
+TOLERANCE = 1e-8  # of the fixed point on the real axis, relative to its largest entry: nodes leave 1e-4 and more
+COMPLEX_TOLERANCE = 1e-6  # above it: densities are smoothed by far more
 REAL_STEPS = 60  # on the real axis right of the edge 20 are enough: more means that the edge is passed
 COMPLEX_STEPS = 400
 SOLVER = engine.Anderson(memory=6, damping=0.7)
