@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmtfl.compare import Results, compare_rows
-from rmtfl.errors import BadInput, RmtflError
+from rmtfl.errors import BadInput, RmtflError, ToleranceNotMet
 from rmtfl.study import Row, Study, read
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ def predict_rows(study: Study, *, certify: bool = False, watcher: Watcher | None
             documents.append({**document, "certificate": certificate(row.setup)} if certificate else document)
         except RmtflError as error:
             raise type(error)(_placed(study, row, str(error))) from None
+        except np.linalg.LinAlgError:
+            reason = "a matrix of its equations is singular to rounding: values this far out are not predicted"
+            raise ToleranceNotMet(_placed(study, row, reason)) from None
     return documents
 
 

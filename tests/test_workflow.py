@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rmtfl.errors import BadInput
+from rmtfl.errors import BadInput, ToleranceNotMet
 from rmtfl.montecarlo.memory import shown_bytes
 from rmtfl.montecarlo.record import memory
 from rmtfl.store import Store
 from rmtfl.study import Study
-from rmtfl.workflow import Watcher, recorded, validate
+from rmtfl.workflow import Watcher, predict_rows, recorded, validate
 from tests.montecarlo.trials import make_study
 
 needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
@@ -83,3 +83,14 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_made(tmp_path:
     with pytest.raises(BadInput, match=f"key 'device': value {device}"):
         validate(make_study(), tmp_path / "study.sqlite", device=device)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_singular_matrix_is_told_of_the_row(monkeypatch):
+    study = make_study()
+
+    def singular(setup):
+        np.linalg.inv(np.zeros((2, 2)))
+
+    monkeypatch.setattr("rmtfl.weights.predict", singular)
+    with pytest.raises(ToleranceNotMet, match="singular to rounding"):
+        predict_rows(study)
