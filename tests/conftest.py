@@ -61,6 +61,8 @@ class Agreeing:
             "critical": False,
             "generic_count": 2,
             "count": 2,
+            "update_noise": 0.01,
+            "bulk_trusted": True,
             "bulk": {"lower": bulk.lower, "upper": bulk.upper, "top": bulk.upper},
             "spikes": [{"strength": s, "error": 1e-9} for s in self.strengths],
             "outliers": [

@@ -48,6 +48,8 @@ def simulated_prediction(shift: float = 1.0) -> Callable[[Any], Document]:
                 "critical": False,
                 "generic_count": 2,
                 "count": 1,
+                "update_noise": 0.01,
+                "bulk_trusted": True,
                 "bulk": {"lower": 0.0, "upper": 2.0, "top": 2.0},
                 "spikes": [{"strength": location, "error": 1e-9}],
                 "outliers": [{"location": location, "alignment": alignment, "error": 1e-9}],
