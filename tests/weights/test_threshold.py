@@ -83,3 +83,10 @@ def test_too_many_to_list():
     assert threshold(HALF - Fraction(1, 10**4), Fraction(49, 100)).threshold == 4900
     with pytest.raises(BadInput, match="alpha of step 1"):
         threshold(HALF - Fraction(1, 10**9), Fraction(49, 100))
+
+
+def test_a_ratio_next_to_a_whole_number_is_below_it():
+    below = Fraction(3, 10) - Fraction(1, 10**20)
+    assert threshold(Fraction(2, 5), Fraction(3, 10)).threshold == 3
+    found = threshold(Fraction(2, 5), below)
+    assert (found.threshold, found.critical) == (2, False)
