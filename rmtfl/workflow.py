@@ -126,7 +126,8 @@ def recorded(study: Study, path: Path, watcher: Watcher | None = None) -> tuple[
     """What a store holds of a study, and each row's trials; nothing is computed but the comparison.
 
     Raises:
-        BadInput: if there is no store, it is another study's, or it holds no predictions yet.
+        BadInput: if there is no store, it is another study's, or it holds no predictions yet or those of an earlier
+            rmtfl, which lack what is compared now.
     """
     from rmtfl.store import Store
 
@@ -136,7 +137,12 @@ def recorded(study: Study, path: Path, watcher: Watcher | None = None) -> tuple[
         missing = len(store.pending())
         if missing and watcher:
             watcher.remark(f"{path}: {missing} trials are not done yet; `rmtfl validate` goes on with them")
-        return _compared(study, store)
+        try:
+            return _compared(study, store)
+        except KeyError as error:
+            raise BadInput(
+                f"{path}: its predictions lack {error}: they are of an earlier rmtfl; `rmtfl validate` makes them new"
+            ) from None
 
 
 def _compared(study: Study, store: Store) -> tuple[Results, list[Draws]]:

@@ -94,3 +94,12 @@ def test_a_singular_matrix_is_told_of_the_row(monkeypatch):
     monkeypatch.setattr("rmtfl.weights.predict", singular)
     with pytest.raises(ToleranceNotMet, match="singular to rounding"):
         predict_rows(study)
+
+
+def test_predictions_of_an_earlier_version_are_refused(tmp_path):
+    study, there = make_study(), tmp_path / "old.sqlite"
+    with Store.open(there, study) as store:
+        for row in study.rows:
+            store.save_prediction(row, {"outliers": []})
+    with pytest.raises(BadInput, match=r"old\.sqlite: its predictions lack '.*earlier rmtfl; `rmtfl validate`"):
+        recorded(study, there)

@@ -121,7 +121,7 @@ def _bulk(setup: Setup, prediction: Mapping[str, Any], trials: Draws) -> Iterato
         relative, reason = _deformed(setup, DEFORMED_TOP)
         if label_kurtosis(setup) > HEAVY_TAIL:
             relative, reason = HEAVY_TOP, f"{HEAVY_TOP:.0%} of the location, for heavy-tailed labels"
-        error = float(prediction["bulk"].get("error", 0.0))  # stores of before have none
+        error = float(prediction["bulk"]["error"])
         yield Quantity("top of the bulk", top, error, highest, relative * top, reason, judged=True)
     else:
         yield Quantity(BULK_EDGE, float(prediction["bulk"]["upper"]), 0.0, highest)
